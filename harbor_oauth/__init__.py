@@ -1,0 +1,145 @@
+"""Valid OAuth tokens for programs on a person's machine.
+
+Example:
+    >>> import harbor_oauth
+    >>> harbor_oauth.login("linear")  # opens the browser once
+    >>> harbor_oauth.session("linear/api").post("https://api.linear.app/graphql", json={})
+    >>> harbor_oauth.logout("linear")  # revokes, then forgets
+
+The functions here are methods of one default `Harbor`. Importing this module
+costs what `pass` costs: every name is loaded when it is first used (PEP 562).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from harbor_oauth.client import GrantStatus, Harbor, LogoutResult
+    from harbor_oauth.default import (
+        login,
+        login_async,
+        logout,
+        logout_async,
+        session,
+        status,
+        token,
+        token_async,
+    )
+    from harbor_oauth.errors import (
+        AuthorizationResponseError,
+        BrowserError,
+        ClientRequiredError,
+        ConfigurationError,
+        FlowCancelledError,
+        FlowError,
+        FlowTimeoutError,
+        HarborError,
+        LoginRequiredError,
+        OAuthResponseError,
+        ProtocolError,
+        ProviderInvalidError,
+        ProviderNotFoundError,
+        TokenResponseError,
+        TransportError,
+        VaultError,
+        WrongResourceError,
+    )
+    from harbor_oauth.protocol.client_auth import ClientCredentials
+    from harbor_oauth.protocol.http import HttpRequest, HttpResponse
+    from harbor_oauth.protocol.pkce import PKCE
+    from harbor_oauth.providers import OAuthProvider, Provider, Resource
+    from harbor_oauth.receiver import LoopbackReceiver
+    from harbor_oauth.secret import Secret
+    from harbor_oauth.tokens import AccessToken
+    from harbor_oauth.vault import Vault
+
+__all__ = [
+    "PKCE",
+    "AccessToken",
+    "AuthorizationResponseError",
+    "BrowserError",
+    "ClientCredentials",
+    "ClientRequiredError",
+    "ConfigurationError",
+    "FlowCancelledError",
+    "FlowError",
+    "FlowTimeoutError",
+    "GrantStatus",
+    "Harbor",
+    "HarborError",
+    "HttpRequest",
+    "HttpResponse",
+    "LoginRequiredError",
+    "LogoutResult",
+    "LoopbackReceiver",
+    "OAuthProvider",
+    "OAuthResponseError",
+    "ProtocolError",
+    "Provider",
+    "ProviderInvalidError",
+    "ProviderNotFoundError",
+    "Resource",
+    "Secret",
+    "TokenResponseError",
+    "TransportError",
+    "Vault",
+    "VaultError",
+    "WrongResourceError",
+    "login",
+    "login_async",
+    "logout",
+    "logout_async",
+    "session",
+    "status",
+    "token",
+    "token_async",
+]
+
+_ERRORS: Final = "harbor_oauth.errors"
+_HOMES: Final = {
+    "AccessToken": "harbor_oauth.tokens",
+    "ClientCredentials": "harbor_oauth.protocol.client_auth",
+    "GrantStatus": "harbor_oauth.client",
+    "Harbor": "harbor_oauth.client",
+    "HttpRequest": "harbor_oauth.protocol.http",
+    "HttpResponse": "harbor_oauth.protocol.http",
+    "LogoutResult": "harbor_oauth.client",
+    "LoopbackReceiver": "harbor_oauth.receiver",
+    "OAuthProvider": "harbor_oauth.providers",
+    "PKCE": "harbor_oauth.protocol.pkce",
+    "Provider": "harbor_oauth.providers",
+    "Resource": "harbor_oauth.providers",
+    "Secret": "harbor_oauth.secret",
+    "Vault": "harbor_oauth.vault",
+    **dict.fromkeys(
+        (
+            "login",
+            "login_async",
+            "logout",
+            "logout_async",
+            "session",
+            "status",
+            "token",
+            "token_async",
+        ),
+        "harbor_oauth.default",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - each name has its own type, given above
+    """Load a public name when it is first used."""
+    if name not in __all__:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    import importlib  # noqa: PLC0415 - part of what is not paid at import
+
+    value = getattr(importlib.import_module(_HOMES.get(name, _ERRORS)), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,229 @@
+"""Reading answers: status, JSON object, typed members.
+
+No error made here repeats a body: it may hold a token, or the words of a host
+that should not have been asked.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Final, NoReturn, cast
+from urllib.parse import parse_qsl
+
+import attrs
+
+from harbor_oauth.errors import InsecureEndpointError, MalformedResponseError, TransportError
+from harbor_oauth.protocol.http import HttpResponse
+from harbor_oauth.protocol.oauth_error import clean
+from harbor_oauth.secret import Secret
+
+__all__ = [
+    "Members",
+    "is_success",
+    "oauth_error",
+    "read_members",
+    "refuse_redirect",
+    "refuse_unavailable",
+    "retry_after",
+]
+
+_SECONDS: Final = re.compile(r"[0-9]{1,9}")
+_PRINTABLE: Final = re.compile(r"[\x20-\x7e]+")
+# RFC 6749 §5.2: codes that say something about the request, whatever the status.
+_DEFINITE: Final = frozenset(
+    {
+        *("invalid_request", "invalid_client", "invalid_grant"),
+        *("unauthorized_client", "unsupported_grant_type", "invalid_scope"),
+    }
+)
+
+
+@attrs.frozen
+class Members:
+    """The members of a JSON object; null is the same as absent.
+
+    Attributes:
+        values: The members.
+        what: Whose object it is, for errors.
+        requirement: The rule it has to follow, for errors.
+    """
+
+    values: Mapping[str, object] = attrs.field(repr=False)
+    what: str
+    requirement: str
+
+    def text(self, name: str) -> str | None:
+        """Return a string, or None where it is absent.
+
+        Raises:
+            MalformedResponseError: It is something else.
+        """
+        value = self.values.get(name)
+        if value is not None and not isinstance(value, str):
+            self.refuse(f"has a {name} that is not a string")
+        return value
+
+    def required(self, name: str) -> str:
+        """Return a string that must be there and not be empty."""
+        return self.text(name) or self.refuse(f"has no {name}")
+
+    def secret(self, name: str) -> Secret | None:
+        """Return a secret of printable ASCII; empty is the same as absent."""
+        value = self.text(name)
+        if not value:
+            return None
+        if not _PRINTABLE.fullmatch(value):
+            self.refuse(f"has a {name} with impossible characters")
+        return Secret(value)
+
+    def texts(self, name: str) -> tuple[str, ...] | None:
+        """Return an array of strings, or None where it is absent."""
+        value = self.values.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            self.refuse(f"has a {name} that is not an array of strings")
+        return tuple(cast("list[str]", value))
+
+    def flag(self, name: str) -> bool:
+        """Return a boolean that is false where it is absent."""
+        value = self.values.get(name)
+        if value is not None and not isinstance(value, bool):
+            self.refuse(f"has a {name} that is not a boolean")
+        return bool(value)
+
+    def integer(self, name: str) -> int | None:
+        """Return a whole number, or None where it is absent."""
+        value = self.values.get(name)
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            self.refuse(f"has a {name} that is not a whole number")
+        return value
+
+    def refuse(self, fault: str) -> NoReturn:
+        """Raise the error that names this object, the fault and the rule."""
+        raise MalformedResponseError(f"The {self.what} {fault}.", requirement=self.requirement)
+
+
+def read_members(
+    response: HttpResponse, what: str, requirement: str, *, form: bool = False
+) -> Members:
+    """Read an answer's body as a JSON object.
+
+    Args:
+        response: The answer.
+        what: What answered, for errors.
+        requirement: The rule, for errors.
+        form: Whether a body that calls itself form-encoded is read as that.
+
+    Raises:
+        MalformedResponseError: It is neither.
+    """
+    content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        if form and content_type == "application/x-www-form-urlencoded":
+            values: object = _form(response.body.decode("ascii"))
+        else:
+            values = _json(response.body)
+    except (ValueError, RecursionError):
+        # Raised below, outside this block: a decoder's error quotes the body.
+        values = None
+    if not isinstance(values, dict):
+        raise MalformedResponseError(
+            f"The {what} at {response.endpoint} did not answer with a JSON object.",
+            requirement=requirement,
+        )
+    return Members(cast("dict[str, object]", values), f"answer of the {what}", requirement)
+
+
+def _json(body: bytes) -> object:
+    # RFC 8259 §8.1 lets a parser ignore a byte order mark.
+    values: object = json.loads(body.decode("utf-8-sig"))
+    # Unpaired surrogates are legal JSON, but no text: they could not be stored.
+    json.dumps(values, ensure_ascii=False).encode()
+    return values
+
+
+def _form(body: str) -> dict[str, str]:
+    pairs = parse_qsl(body, keep_blank_values=True, strict_parsing=True, errors="strict")
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a repeated parameter")
+    return values
+
+
+def is_success(response: HttpResponse) -> bool:
+    """Say whether the status is 2xx; some servers create a token with 201."""
+    return 200 <= response.status <= 299  # noqa: PLR2004 - RFC 9110 §15.3 counts in hundreds
+
+
+def refuse_redirect(response: HttpResponse, what: str) -> None:
+    """Refuse a redirect: with 307, the request's secrets would travel on.
+
+    Raises:
+        InsecureEndpointError: The status is 3xx.
+    """
+    if 300 <= response.status <= 399:  # noqa: PLR2004 - RFC 9110 §15.4 counts in hundreds
+        raise InsecureEndpointError(
+            f"The {what} at {response.endpoint} answered with a redirect, which is not followed.",
+            requirement="RFC 9700 §4.12",
+        )
+
+
+def refuse_unavailable(response: HttpResponse, what: str, *, now: float | None = None) -> None:
+    """Report a server that cannot answer now, unlike one that says no.
+
+    Args:
+        response: The answer.
+        what: What answered, for the error.
+        now: Seconds since the epoch, to read a date in `Retry-After`.
+
+    Raises:
+        TransportError: The status is 408, 429 or 5xx.
+    """
+    if response.status in {408, 429} or response.status >= 500:  # noqa: PLR2004 - RFC 9110 §15.6
+        raise TransportError(
+            f"The {what} at {response.endpoint} is not available (HTTP {response.status}).",
+            next_step="Try again later.",
+            retry_after=retry_after(response, now=now),
+        )
+
+
+def retry_after(response: HttpResponse, *, now: float | None = None) -> float | None:
+    """Return the seconds of `Retry-After` (RFC 9110 §10.2.3), or None.
+
+    Args:
+        response: The answer.
+        now: Seconds since the epoch, to read a date; without it a date is None.
+    """
+    value = response.headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    if not value or now is None:
+        return None
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - rarely needed, costs 5 ms
+
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def oauth_error(response: HttpResponse, members: Members | None) -> tuple[str, str | None] | None:
+    """Return `error` and `error_description`, cleaned, if the body is an OAuth error.
+
+    With a status of a server that cannot answer now, only the codes of
+    RFC 6749 §5.2 count: many frameworks put an `error` of their own there.
+    """
+    error = members.values.get("error") if members else None
+    if not members or not isinstance(error, str) or not error:
+        return None
+    unavailable = response.status in {408, 429} or response.status >= 500  # noqa: PLR2004 - as above
+    if unavailable and error not in _DEFINITE:
+        return None
+    description = members.values.get("error_description")
+    text = clean(description) if isinstance(description, str) else ""
+    return clean(error, 64), text or None

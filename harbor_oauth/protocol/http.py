@@ -1,0 +1,109 @@
+"""HTTP messages as plain values.
+
+No HTTP client's type is part of this library's public face: a transport is any
+callable from `HttpRequest` to `HttpResponse`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+from urllib.parse import urlsplit
+
+import attrs
+
+from harbor_oauth.errors import InsecureEndpointError
+
+__all__ = [
+    "DISCOVERY_TIMEOUT",
+    "METADATA_LIMIT",
+    "TOKEN_LIMIT",
+    "TOKEN_TIMEOUT",
+    "HttpRequest",
+    "HttpResponse",
+    "Transport",
+    "refuse_redirect",
+]
+
+TOKEN_TIMEOUT: Final = 10.0
+DISCOVERY_TIMEOUT: Final = 15.0
+TOKEN_LIMIT: Final = 256 * 1024
+METADATA_LIMIT: Final = 1024 * 1024
+
+
+def _endpoint(url: str) -> str:
+    """Return a URL without userinfo, query and fragment, for people to read."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+@attrs.frozen(repr=False)
+class HttpRequest:
+    """One request, complete: nothing is added from the environment.
+
+    Attributes:
+        method: The method, upper case.
+        url: An absolute URL.
+        headers: Field names (any case) to values.
+        body: The octets to send, or None.
+        timeout: Seconds for the whole exchange.
+        limit: The most bytes of body to accept in the answer, after decoding.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    body: bytes | None = None
+    timeout: float = TOKEN_TIMEOUT
+    limit: int = TOKEN_LIMIT
+
+    def __repr__(self) -> str:
+        """Show method and endpoint; headers, query and body may hold secrets."""
+        return f"HttpRequest({self.method} {_endpoint(self.url)})"
+
+
+@attrs.frozen(repr=False)
+class HttpResponse:
+    """One answer, read whole.
+
+    Attributes:
+        status: The status code.
+        headers: Field names in lower case to values; repeated fields are
+            joined with a comma and a space (RFC 9110 §5.3).
+        body: The decoded octets.
+        url: The URL that was asked.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+
+    def __repr__(self) -> str:
+        """Show status and endpoint; headers and body may hold secrets."""
+        return f"HttpResponse({self.status} from {_endpoint(self.url)})"
+
+    @property
+    def endpoint(self) -> str:
+        """The URL that was asked, without query: fit for an error message."""
+        return _endpoint(self.url)
+
+
+Transport: TypeAlias = Callable[[HttpRequest], HttpResponse]
+
+
+def refuse_redirect(response: HttpResponse) -> HttpResponse:
+    """Return the answer unless it is a redirect.
+
+    A redirected token request would carry its body, refresh token included, to
+    wherever the answer says.
+
+    Raises:
+        InsecureEndpointError: The status is 3xx.
+    """
+    if 300 <= response.status < 400:  # noqa: PLR2004 - the 3xx class
+        raise InsecureEndpointError(
+            f"{response.endpoint} answered with a redirect, which is never followed",
+            requirement="RFC 9700 §4.12",
+        )
+    return response

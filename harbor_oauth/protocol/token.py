@@ -1,0 +1,258 @@
+"""Token requests and answers: RFC 6749 §4.1.3, §5 and §6, RFC 7636 §4.5, RFC 8707 §2.2."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import attrs
+
+from harbor_oauth.errors import MalformedResponseError, ProtocolError, TokenResponseError
+from harbor_oauth.protocol._answer import (
+    Members,
+    is_success,
+    oauth_error,
+    read_members,
+    refuse_redirect,
+    refuse_unavailable,
+    retry_after,
+)
+from harbor_oauth.protocol._values import frozen_members, joined
+from harbor_oauth.protocol.client_auth import ClientCredentials, authenticated_post
+from harbor_oauth.protocol.http import HttpRequest, HttpResponse
+from harbor_oauth.secret import Secret
+
+__all__ = ["TokenResponse", "access_token_request", "parse_token_response", "refresh_request"]
+
+_WHAT: Final = "token endpoint"
+_RESPONSE: Final = "RFC 6749 §5.1"
+_STANDARD: Final = frozenset({"access_token", "token_type", "expires_in", "refresh_token", "scope"})
+# No token lives longer; beyond it arithmetic with dates begins to fail.
+_LONGEST_LIFE: Final = 1000 * 365 * 86400
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,12}(?:\.[0-9]{1,12})?")
+# Narrower than RFC 6749 appendix A.12: the token becomes one word of a header
+# field (RFC 6750 §2.1), so it has no space.
+_ACCESS_TOKEN: Final = re.compile(r"[\x21-\x7e]+")
+
+
+def access_token_request(
+    token_endpoint: str,
+    client: ClientCredentials,
+    *,
+    code: Secret,
+    code_verifier: Secret,
+    redirect_uri: str,
+    resource: str | None = None,
+    parameters: Mapping[str, str] | None = None,
+    encoding: str = "form",
+) -> HttpRequest:
+    """Build the request that exchanges an authorization code (RFC 6749 §4.1.3).
+
+    Args:
+        token_endpoint: Where to.
+        client: Who asks.
+        code: The authorization code.
+        code_verifier: The verifier of the request the code answers.
+        redirect_uri: The redirect URI of that request.
+        resource: The resource indicator of that request.
+        parameters: Constant extra parameters of the provider.
+        encoding: ``form``, or ``json`` where the vendor demands it.
+
+    Raises:
+        InsecureEndpointError: The endpoint is not https or loopback http.
+        ValueError: An extra parameter would replace one of these.
+    """
+    own = {
+        "grant_type": "authorization_code",
+        "code": code.reveal(),
+        "redirect_uri": redirect_uri,
+        "code_verifier": code_verifier.reveal(),
+        **({"resource": resource} if resource else {}),
+    }
+    body = joined(own, parameters or {})
+    return authenticated_post(token_endpoint, _WHAT, client, body, encoding=encoding)
+
+
+def refresh_request(
+    token_endpoint: str,
+    client: ClientCredentials,
+    *,
+    refresh_token: Secret,
+    resource: str | None = None,
+    scope: str | None = None,
+    parameters: Mapping[str, str] | None = None,
+    encoding: str = "form",
+) -> HttpRequest:
+    """Build a refresh request (RFC 6749 §6).
+
+    Args:
+        token_endpoint: Where to.
+        client: The client the grant was made with.
+        refresh_token: The refresh token.
+        resource: The resource indicator of the grant.
+        scope: A narrower scope to ask for; None keeps what was granted.
+        parameters: Constant extra parameters of the provider.
+        encoding: ``form``, or ``json`` where the vendor demands it.
+
+    Raises:
+        InsecureEndpointError: The endpoint is not https or loopback http.
+        ValueError: An extra parameter would replace one of these.
+    """
+    own = {
+        "grant_type": "refresh_token",
+        "refresh_token": refresh_token.reveal(),
+        **({"scope": scope} if scope else {}),
+        **({"resource": resource} if resource else {}),
+    }
+    body = joined(own, parameters or {})
+    return authenticated_post(token_endpoint, _WHAT, client, body, encoding=encoding)
+
+
+@attrs.frozen
+class TokenResponse:
+    """What a token endpoint granted.
+
+    Attributes:
+        access_token: The access token.
+        token_type: How to use it, in lower case: ``bearer``.
+        expires_at: Seconds since the epoch (UTC); None means unknown, not never.
+        refresh_token: The refresh token; None where none came, which after a
+            refresh means that the old one stays (RFC 6749 §6).
+        scopes: What was granted.
+        extra: The members RFC 6749 does not know.
+    """
+
+    access_token: Secret
+    token_type: str
+    expires_at: float | None
+    refresh_token: Secret | None
+    scopes: tuple[str, ...]
+    extra: Mapping[str, object] = attrs.field(
+        factory=dict, converter=frozen_members, repr=False, hash=False
+    )
+
+
+def parse_token_response(
+    response: HttpResponse,
+    *,
+    now: float,
+    requested_scopes: Sequence[str],
+    scope_separator: str = " ",
+    mend: Callable[[Mapping[str, object]], Mapping[str, object]] | None = None,
+    allowed_token_types: frozenset[str] = frozenset({"bearer"}),
+) -> TokenResponse:
+    """Judge the answer of a token endpoint.
+
+    Args:
+        response: The answer.
+        now: Seconds since the epoch (UTC) when it came.
+        requested_scopes: What was asked, which is what was granted if the
+            answer does not say.
+        scope_separator: How the vendor joins scopes; a space always does too.
+        mend: A provider's quirk: from the parsed members to those of RFC 6749.
+        allowed_token_types: Token types the caller can use, in lower case.
+
+    Raises:
+        InsecureEndpointError: The answer is a redirect.
+        TokenResponseError: The endpoint said no (RFC 6749 §5.2), with any status.
+        TransportError: It cannot answer now: 408, 429 or 5xx.
+        MalformedResponseError: The answer is not what RFC 6749 §5 says.
+        ProtocolError: The token's type is none of the allowed.
+    """
+    refuse_redirect(response, _WHAT)
+    if not is_success(response):
+        _refuse(response, now, mend)
+    members = _mended(read_members(response, _WHAT, _RESPONSE, form=True), mend)
+    _check_error(response, members)
+    return TokenResponse(
+        access_token=_access_token(members),
+        token_type=_token_type(members, allowed_token_types),
+        expires_at=_expires_at(members.values.get("expires_in"), now),
+        refresh_token=members.secret("refresh_token"),
+        scopes=_scopes(members, requested_scopes, scope_separator),
+        extra={name: value for name, value in members.values.items() if name not in _STANDARD},
+    )
+
+
+def _mended(
+    members: Members, mend: Callable[[Mapping[str, object]], Mapping[str, object]] | None
+) -> Members:
+    return attrs.evolve(members, values=mend(members.values)) if mend else members
+
+
+def _refuse(
+    response: HttpResponse,
+    now: float,
+    mend: Callable[[Mapping[str, object]], Mapping[str, object]] | None,
+) -> None:
+    """Raise what an answer other than 2xx means."""
+    try:
+        members = _mended(read_members(response, _WHAT, "RFC 6749 §5.2", form=True), mend)
+    except MalformedResponseError:
+        refuse_unavailable(response, _WHAT, now=now)
+        raise
+    _check_error(response, members, now=now)
+    refuse_unavailable(response, _WHAT, now=now)
+    members.refuse(f"has HTTP status {response.status} and no error code")
+
+
+def _check_error(response: HttpResponse, members: Members, *, now: float | None = None) -> None:
+    """Raise what the server says it refused; also inside HTTP 200, where some say it."""
+    found = oauth_error(response, members)
+    if found is None and is_success(response):
+        if members.values.get("ok") is False:
+            found = "server_error", None
+        elif members.values.get("error"):
+            members.refuse("has an error that is not a string")
+    if found is not None:
+        error, description = found
+        detail = f"{error} ({description})" if description else error
+        raise TokenResponseError(
+            f"The token endpoint at {response.endpoint} refused: {detail}.",
+            error=error,
+            error_description=description,
+            status=response.status,
+            retry_after=retry_after(response, now=now),
+        )
+
+
+def _access_token(members: Members) -> Secret:
+    value = members.required("access_token")
+    if not _ACCESS_TOKEN.fullmatch(value):
+        members.refuse("has an access_token with impossible characters")
+    return Secret(value)
+
+
+def _token_type(members: Members, allowed: frozenset[str]) -> str:
+    token_type = members.required("token_type").lower()
+    if token_type not in allowed:
+        # RFC 6749 §7.1: a token of a type the client does not understand is not used.
+        raise ProtocolError(
+            f"The token is not of a supported type ({', '.join(sorted(allowed))}).",
+            requirement="RFC 6749 §7.1",
+        )
+    return token_type
+
+
+def _expires_at(expires_in: object, now: float) -> float | None:
+    """Read a life in seconds; what makes no sense is unknown, never endless."""
+    if isinstance(expires_in, str) and _NUMBER.fullmatch(expires_in.strip()):
+        expires_in = float(expires_in)
+    if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
+        return None
+    if isinstance(expires_in, float) and not math.isfinite(expires_in):
+        return None
+    return now + min(max(expires_in, 0), _LONGEST_LIFE)
+
+
+def _scopes(members: Members, requested: Sequence[str], separator: str) -> tuple[str, ...]:
+    value = members.values.get("scope")
+    if value is None:
+        return tuple(requested)
+    if isinstance(value, list):
+        scopes = members.texts("scope") or ()
+    else:
+        scopes = tuple((members.text("scope") or "").replace(separator, " ").split())
+    return tuple(dict.fromkeys(scopes))
