@@ -1,0 +1,575 @@
+"""Harbor: everything below, composed; each part is a parameter.
+
+The functions of the top-level module are methods of one default instance.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+import attrs
+
+from harbor_oauth.errors import BrowserError, ConfigurationError, LoginRequiredError
+from harbor_oauth.providers import (
+    Provider,
+    Resource,
+    check_server_name,
+    discovered_provider,
+)
+from harbor_oauth.registry import InstalledProvider, Registry
+from harbor_oauth.secret import Secret
+from harbor_oauth.settings import Settings, load_settings
+from harbor_oauth.tokens.logout import LogoutResult, log_out
+from harbor_oauth.tokens.status import GrantStatus, absent, describe, label
+from harbor_oauth.vault import GrantKey, parse_grant_name
+from harbor_oauth.vault.names import DEFAULT_ACCOUNT
+
+if TYPE_CHECKING:
+    from harbor_oauth.login import LoginSession
+    from harbor_oauth.protocol.client_auth import ClientCredentials
+    from harbor_oauth.protocol.http import HttpRequest, HttpResponse, Transport
+    from harbor_oauth.session import GrantSession
+    from harbor_oauth.tokens import AccessToken, TokenSource
+    from harbor_oauth.vault import Vault
+
+__all__ = ["GrantStatus", "Harbor", "LogoutResult"]
+
+_UNAUTHORIZED: Final = 401
+_DEFAULT_TIMEOUT: Final = 300.0
+
+
+class Harbor:
+    """Signs people in, keeps their grants, hands out valid tokens.
+
+    Thread-safe. Nothing is opened, read or asked before it is needed, and
+    nothing is interactive but `login`.
+
+    Args:
+        vault: Where grants are kept; the user's own vault when left out.
+        transport: How requests are sent: any callable from `HttpRequest` to
+            `HttpResponse`.
+        clients: Clients of the program's own, by ``provider`` or
+            ``provider/resource``.
+        tokens: Tokens that answer first, by grant name; they are never stored
+            or refreshed, and no vault is opened for them.
+        app: Keep an own vault under this name instead of the user's shared one.
+        browser: Opens a URL and says whether it could; the system's when left out.
+        clock: Unix seconds, UTC.
+        monotonic: Seconds that never go back.
+        entropy: A source of random bytes.
+        providers: Providers in addition to, or in place of, the installed ones.
+        registry: The installed providers.
+        environ: The environment; the process's own when left out.
+        home: The configuration directory; `HARBOR_HOME` or ``~/.harbor`` when
+            left out.
+        passphrase: Asks for the vault's passphrase, where it has one.
+    """
+
+    def __init__(  # noqa: PLR0913 - every part is a parameter, by name
+        self,
+        *,
+        vault: Vault | None = None,
+        transport: Transport | None = None,
+        clients: Mapping[str, ClientCredentials] | None = None,
+        tokens: Mapping[str, str] | None = None,
+        app: str | None = None,
+        browser: Callable[[str], bool] | None = None,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        entropy: Callable[[int], bytes] = os.urandom,
+        providers: Mapping[str, Provider] | None = None,
+        registry: Registry | None = None,
+        environ: Mapping[str, str] | None = None,
+        home: Path | None = None,
+        passphrase: Callable[[], Secret] | None = None,
+    ) -> None:
+        """Compose; nothing is opened yet."""
+        self._vault = vault
+        self._transport = transport
+        self._clients = dict(clients or {})
+        self._tokens = {name: Secret(value) for name, value in (tokens or {}).items()}
+        self._app = check_server_name(app) if app else None
+        self._browser = browser
+        self._clock = clock
+        self._monotonic = monotonic
+        self._entropy = entropy
+        self._providers = dict(providers or {})
+        self._registry = registry or Registry()
+        self._environ = dict(os.environ if environ is None else environ)
+        self._home = home
+        self._passphrase = passphrase
+        self._settings: Settings | None = None
+        self._source: TokenSource | None = None
+        self._lock = threading.RLock()
+
+    # --- parts ----------------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration, read at first use."""
+        with self._lock:
+            if self._settings is None:
+                self._settings = load_settings(self._environ, home=self._home)
+            return self._settings
+
+    def reload_settings(self) -> Settings:
+        """Read the configuration again, after it was written."""
+        with self._lock:
+            self._settings = None
+            return self.settings
+
+    @property
+    def transport(self) -> Transport:
+        """How requests are sent."""
+        with self._lock:
+            if self._transport is None:
+                from harbor_oauth.transport import RequestsTransport  # noqa: PLC0415 - late
+
+                self._transport = RequestsTransport(environ=self._environ)
+            return self._transport
+
+    @property
+    def vault(self) -> Vault:
+        """Where grants are kept; opened at its own first use."""
+        with self._lock:
+            if self._vault is None:
+                from harbor_oauth.vault.opening import open_vault  # noqa: PLC0415 - late
+
+                self._vault = open_vault(
+                    self.vault_home,
+                    choice=self.settings.vault,
+                    key_file=self.settings.key_file,
+                    passphrase=self._passphrase or self._passphrase_from_file(),
+                )
+            return self._vault
+
+    @property
+    def vault_home(self) -> Path:
+        """The directory of the vault: the shared one, or the app's own."""
+        home = self.settings.home
+        return home / "apps" / self._app if self._app else home
+
+    def _passphrase_from_file(self) -> Callable[[], Secret] | None:
+        path = self.settings.passphrase_file
+        if path is None:
+            return None
+
+        def read() -> Secret:
+            try:
+                return Secret(path.read_text(encoding="utf-8").rstrip("\r\n"))
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigurationError(
+                    f"The passphrase file {path} cannot be read ({type(error).__name__}).",
+                    next_step="Check HARBOR_VAULT_PASSPHRASE_FILE.",
+                ) from None
+
+        return read
+
+    @property
+    def _tokens_of_vault(self) -> TokenSource:
+        with self._lock:
+            if self._source is None:
+                from harbor_oauth.tokens import TokenSource  # noqa: PLC0415 - late
+
+                self._source = TokenSource(
+                    self.vault,
+                    self.transport,
+                    mend_of=self._mend_of,
+                    clock=self._clock,
+                    monotonic=self._monotonic,
+                )
+            return self._source
+
+    def close(self) -> None:
+        """Close the vault; the next call opens it again."""
+        with self._lock:
+            if self._vault is not None:
+                self._vault.close()
+
+    # --- providers ------------------------------------------------------------
+
+    def provider(self, name: str) -> Provider:
+        """Return a provider: a given one, an installed one, or a docked server's.
+
+        Raises:
+            ProviderNotFoundError: There is none of that name.
+            ProviderInvalidError: Its distribution is broken.
+        """
+        if name in self._providers:
+            return self._providers[name]
+        entry = self.settings.servers.get(name)
+        if entry is not None and entry.url is not None and name not in self._registry.names():
+            return discovered_provider(name, entry.url)
+        return self._registry.provider(name)
+
+    def provider_names(self) -> tuple[str, ...]:
+        """Return the names of given and installed providers, sorted."""
+        return tuple(sorted({*self._providers, *self._registry.names()}))
+
+    def installed_providers(self) -> tuple[InstalledProvider, ...]:
+        """List the installed providers with the distributions that offer them."""
+        return self._registry.installed()
+
+    def _mend_of(
+        self, key: GrantKey
+    ) -> Callable[[Mapping[str, object]], Mapping[str, object]] | None:
+        resource = self._resource_of(key)
+        return resource.quirks.token_response if resource else None
+
+    def _resource_of(self, key: GrantKey) -> Resource | None:
+        """Return the resource of a stored grant; None when its plugin is gone."""
+        try:
+            return self.provider(key.provider).resource(key.resource)
+        except ConfigurationError:
+            return None
+
+    # --- sign in --------------------------------------------------------------
+
+    def begin_login(
+        self,
+        grant: str,
+        *,
+        account: str | None = None,
+        scopes: Sequence[str] | None = None,
+        provider: Provider | None = None,
+        anew: bool = False,
+    ) -> LoginSession:
+        """Begin a sign-in and return it with its URL, for a front end to show.
+
+        Args:
+            grant: ``provider[/resource][@account]``.
+            account: The account label, in place of the one in `grant`.
+            scopes: What to ask for, in place of the default.
+            provider: The provider, where it is not known by name yet.
+            anew: Register a new client although one is stored.
+
+        Raises:
+            HarborError: See `LoginSession.begin`.
+        """
+        from harbor_oauth.login import ClientSources, LoginParts, LoginSession  # noqa: PLC0415 - late
+
+        name = parse_grant_name(grant)
+        provider = provider or self.provider(name.provider)
+        resource = provider.resource(name.resource)
+        key = GrantKey(provider.name, resource.name, account or name.account or DEFAULT_ACCOUNT)
+        parts = LoginParts(
+            vault=self.vault,
+            transport=self.transport,
+            clients=ClientSources(self.vault, self.settings, self._clients, self._clock),
+            issuers_without_s256=self.settings.issuers_without_s256,
+            client_name=self._app or "Harbor",
+            clock=self._clock,
+            monotonic=self._monotonic,
+            entropy=self._entropy,
+        )
+        return LoginSession(parts, provider, resource, key, scopes=scopes).begin(anew=anew)
+
+    def login(
+        self,
+        grant: str,
+        *,
+        account: str | None = None,
+        scopes: Sequence[str] | None = None,
+        provider: Provider | None = None,
+        timeout: float = _DEFAULT_TIMEOUT,
+        on_url: Callable[[str], None] | None = None,
+    ) -> GrantStatus:
+        """Sign a person in through the browser and keep the grant.
+
+        A client registration that the server turns out to have forgotten is
+        made once more.
+
+        Args:
+            grant: ``provider[/resource][@account]``.
+            account: The account label, in place of the one in `grant`.
+            scopes: What to ask for, in place of the default.
+            provider: The provider, where it is not known by name yet.
+            timeout: Seconds to wait for the person.
+            on_url: Called with the URL before the browser opens; without it, a
+                browser that cannot be opened is an error.
+
+        Returns:
+            The new grant's status.
+
+        Raises:
+            ConfigurationError: The provider or a client is missing.
+            FlowError: Nobody finished the sign-in, or no browser could be opened.
+            OAuthResponseError: The server or the person said no.
+            ProtocolError: The server breaks a rule.
+            TransportError: The server is down.
+            VaultError: The grant could not be stored.
+        """
+        return self._sign_in(
+            lambda anew: self.begin_login(
+                grant, account=account, scopes=scopes, provider=provider, anew=anew
+            ),
+            timeout,
+            on_url,
+        )
+
+    def _sign_in(
+        self,
+        begin: Callable[[bool], LoginSession],
+        timeout: float,
+        on_url: Callable[[str], None] | None,
+    ) -> GrantStatus:
+        from harbor_oauth.login.sign_in import sign_in  # noqa: PLC0415 - late
+
+        record = sign_in(begin, lambda url: self._show(url, on_url), timeout)
+        key = GrantKey(record.provider, record.resource_name, record.account_label)
+        self._tokens_of_vault.forget(key)
+        return describe(self.vault, key, record)
+
+    def _show(self, url: str, on_url: Callable[[str], None] | None) -> None:
+        if on_url is not None:
+            on_url(url)
+        if not self._open(url) and on_url is None:
+            raise BrowserError(
+                "No browser could be opened on this machine.",
+                next_step="Set BROWSER, or pass on_url= to show the URL to the person.",
+            )
+
+    def _open(self, url: str) -> bool:
+        if self._browser is not None:
+            return self._browser(url)
+        from harbor_oauth.login.browser import open_browser  # noqa: PLC0415 - late
+
+        return open_browser(url, environ=self._environ)
+
+    # --- use ------------------------------------------------------------------
+
+    def token(self, grant: str) -> AccessToken:
+        """Return a valid access token; never interactive.
+
+        Args:
+            grant: ``provider[/resource][@account]``.
+
+        Raises:
+            LoginRequiredError: A person has to sign in first.
+            TransportError: It has to be refreshed, and the server is down.
+            VaultError: The vault could not be read or written.
+        """
+        given = self._given_token(grant)
+        return given or self._tokens_of_vault.token(self._key(grant))
+
+    def rejected(self, grant: str, token: AccessToken) -> None:
+        """Report that a server answered 401 to a token, so that it is refreshed once.
+
+        Raises:
+            LoginRequiredError: It cannot be refreshed, or was given from outside.
+            TransportError: The server is down; the grant is intact.
+        """
+        if self._given_token(grant) is not None:
+            raise LoginRequiredError(
+                f"The token given for {grant} was refused.",
+                grant=grant,
+                cause="given",
+                next_step="Give a fresh one; a given token is never refreshed.",
+            )
+        self._tokens_of_vault.rejected(self._key(grant), token.secret)
+
+    def request(self, grant: str, request: HttpRequest) -> HttpResponse:
+        """Send a request with a grant's token; a 401 costs one refresh and one repetition.
+
+        Raises:
+            WrongResourceError: The URL is not one of the grant's origins;
+                nothing is sent.
+            LoginRequiredError: A person has to sign in.
+            TransportError: The server is down.
+        """
+        self._check(grant, request.url)
+        token = self.token(grant)
+        response = self.transport(_with_token(request, token))
+        if response.status != _UNAUTHORIZED:
+            return response
+        self.rejected(grant, token)
+        return self.transport(_with_token(request, self.token(grant)))
+
+    def session(self, grant: str) -> GrantSession:
+        """Return a `requests_oauthlib.OAuth2Session` that sends a grant's token.
+
+        It refreshes before expiry and after a 401, stores what it gets, and
+        raises `WrongResourceError` for a URL outside the grant's origins.
+
+        Args:
+            grant: ``provider[/resource][@account]``.
+        """
+        from harbor_oauth.session import GrantSession  # noqa: PLC0415 - loads requests_oauthlib
+
+        return GrantSession(
+            token=lambda: self.token(grant),
+            rejected=lambda token: self.rejected(grant, token),
+            check=lambda url: self._check(grant, url),
+        )
+
+    def _given_token(self, grant: str) -> AccessToken | None:
+        from harbor_oauth.tokens.access_token import AccessToken  # noqa: PLC0415 - late
+
+        parse_grant_name(grant)
+        value = self._tokens.get(grant) or self.settings.token_from_environment(grant)
+        return AccessToken(value, grant=grant) if value else None
+
+    def _check(self, grant: str, url: str) -> None:
+        from harbor_oauth.tokens.origins import check_origin  # noqa: PLC0415 - late
+
+        if self._given_token(grant) is not None:
+            name = parse_grant_name(grant)
+            origins = self.provider(name.provider).resource(name.resource).allowed_origins
+        else:
+            key = self._key(grant)
+            found = self.vault.grant(key)
+            origins = found[0].allowed_origins if found else ()
+        check_origin(url, origins, grant, self._fitting(url))
+
+    def _fitting(self, url: str) -> str:
+        """Say which stored grant a URL is for, if any."""
+        from harbor_oauth.protocol.urls import origin  # noqa: PLC0415 - late
+
+        fits = [
+            label(self.vault, key)
+            for key in self.vault.grants()
+            if (found := self.vault.grant(key)) and origin(url) in found[0].allowed_origins
+        ]
+        return f"Use the grant {fits[0]}." if fits else "No stored grant is for that origin."
+
+    # --- end ------------------------------------------------------------------
+
+    def logout(self, grant: str, *, local_only: bool = False) -> LogoutResult:
+        """Revoke a grant at its server, then forget it here.
+
+        It is forgotten even if the server cannot be told; the result says so.
+
+        Args:
+            grant: ``provider[/resource][@account]``.
+            local_only: Do not tell the server.
+
+        Raises:
+            LoginRequiredError: There is no such grant.
+            VaultError: The vault could not be changed.
+        """
+        key = self._key(grant)
+        result = log_out(
+            self.vault, self.transport, key, self._resource_of(key), local_only=local_only
+        )
+        self._tokens_of_vault.forget(key)
+        return result
+
+    # --- the same, awaited ------------------------------------------------------
+
+    async def login_async(
+        self,
+        grant: str,
+        *,
+        account: str | None = None,
+        scopes: Sequence[str] | None = None,
+        provider: Provider | None = None,
+        timeout: float = _DEFAULT_TIMEOUT,  # noqa: ASYNC109 - the person's time, not the task's
+        on_url: Callable[[str], None] | None = None,
+    ) -> GrantStatus:
+        """Await `login`, done in a thread; cancelling the task closes the port."""
+        import asyncio  # noqa: PLC0415 - costs more than all the rest of this module
+
+        begun: list[LoginSession] = []
+
+        def begin(anew: bool) -> LoginSession:  # noqa: FBT001 - as sign_in calls it
+            begun.append(
+                self.begin_login(
+                    grant, account=account, scopes=scopes, provider=provider, anew=anew
+                )
+            )
+            return begun[-1]
+
+        try:
+            return await asyncio.to_thread(self._sign_in, begin, timeout, on_url)
+        except asyncio.CancelledError:
+            for session in begun:
+                session.cancel()
+            raise
+
+    async def token_async(self, grant: str) -> AccessToken:
+        """Await `token`, done in a thread."""
+        import asyncio  # noqa: PLC0415 - as above
+
+        return await asyncio.to_thread(self.token, grant)
+
+    async def logout_async(self, grant: str, *, local_only: bool = False) -> LogoutResult:
+        """Await `logout`, done in a thread."""
+        import asyncio  # noqa: PLC0415 - as above
+
+        return await asyncio.to_thread(self.logout, grant, local_only=local_only)
+
+    # --- look -----------------------------------------------------------------
+
+    def status(self) -> tuple[GrantStatus, ...]:
+        """Describe every stored grant, sorted by name."""
+        return tuple(
+            describe(self.vault, key, found[0])
+            for key in sorted(self.vault.grants())
+            if (found := self.vault.grant(key))
+        )
+
+    def grant_status(self, grant: str) -> GrantStatus | None:
+        """Describe one stored grant, or return None."""
+        key = self.vault.resolve(parse_grant_name(grant))
+        found = self.vault.grant(key) if key else None
+        return describe(self.vault, key, found[0]) if key and found else None
+
+    def needs_no_token(self, provider: Provider, resource: str | None = None) -> bool:
+        """Ask a resource's server whether it answers without a token.
+
+        Raises:
+            ConfigurationError: It wants one, and names no authorization server.
+            TransportError: It is down.
+        """
+        from harbor_oauth.flows import discover  # noqa: PLC0415 - late
+
+        return (
+            discover(
+                self.transport,
+                provider.resource(resource),
+                issuers_without_s256=self.settings.issuers_without_s256,
+            )
+            is None
+        )
+
+    def init_vault(
+        self,
+        choice: Literal["keychain", "passphrase", "keyfile", "memory"],
+        *,
+        key_file: Path | None = None,
+        passphrase: Secret | None = None,
+    ) -> None:
+        """Make the vault with a key source of the user's choice.
+
+        Args:
+            choice: Where the vault's key is kept.
+            key_file: The key file to make; ``vault.key`` in the vault's
+                directory when left out.
+            passphrase: The passphrase, for that choice.
+
+        Raises:
+            VaultError: There is a vault already, or the key source is unusable.
+        """
+        from harbor_oauth.vault.opening import open_vault  # noqa: PLC0415 - late
+
+        with self._lock:
+            ask = (lambda: passphrase) if passphrase is not None else self._passphrase
+            vault = open_vault(self.vault_home, choice=choice, key_file=key_file, passphrase=ask)
+            vault.open()
+            self._vault, self._source = vault, None
+
+    def _key(self, grant: str) -> GrantKey:
+        key = self.vault.resolve(parse_grant_name(grant))
+        if key is None:
+            raise absent(grant)
+        return key
+
+
+def _with_token(request: HttpRequest, token: AccessToken) -> HttpRequest:
+    headers = {k: v for k, v in request.headers.items() if k.lower() != "authorization"}
+    return attrs.evolve(request, headers={**headers, "Authorization": token.authorization})

@@ -1,0 +1,85 @@
+"""The module-level functions: methods of one default Harbor, made at first use."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from harbor_oauth.client import GrantStatus, Harbor, LogoutResult
+
+if TYPE_CHECKING:
+    from harbor_oauth.session import GrantSession
+    from harbor_oauth.tokens import AccessToken
+
+__all__ = [
+    "login",
+    "login_async",
+    "logout",
+    "logout_async",
+    "session",
+    "status",
+    "token",
+    "token_async",
+]
+
+
+@functools.cache
+def _harbor() -> Harbor:
+    return Harbor()
+
+
+def login(
+    grant: str,
+    *,
+    account: str | None = None,
+    scopes: Sequence[str] | None = None,
+    timeout: float = 300.0,
+    on_url: Callable[[str], None] | None = None,
+) -> GrantStatus:
+    """Sign a person in through the browser; see `Harbor.login`."""
+    return _harbor().login(grant, account=account, scopes=scopes, timeout=timeout, on_url=on_url)
+
+
+def token(grant: str) -> AccessToken:
+    """Return a valid access token; see `Harbor.token`."""
+    return _harbor().token(grant)
+
+
+def session(grant: str) -> GrantSession:
+    """Return a requests session with a grant's token; see `Harbor.session`."""
+    return _harbor().session(grant)
+
+
+def logout(grant: str, *, local_only: bool = False) -> LogoutResult:
+    """Revoke a grant, then forget it; see `Harbor.logout`."""
+    return _harbor().logout(grant, local_only=local_only)
+
+
+def status() -> tuple[GrantStatus, ...]:
+    """Describe every stored grant; see `Harbor.status`."""
+    return _harbor().status()
+
+
+async def login_async(
+    grant: str,
+    *,
+    account: str | None = None,
+    scopes: Sequence[str] | None = None,
+    timeout: float = 300.0,  # noqa: ASYNC109 - the person's time, not the task's
+    on_url: Callable[[str], None] | None = None,
+) -> GrantStatus:
+    """Await `login`, done in a thread."""
+    return await _harbor().login_async(
+        grant, account=account, scopes=scopes, timeout=timeout, on_url=on_url
+    )
+
+
+async def token_async(grant: str) -> AccessToken:
+    """Await `token`, done in a thread."""
+    return await _harbor().token_async(grant)
+
+
+async def logout_async(grant: str, *, local_only: bool = False) -> LogoutResult:
+    """Await `logout`, done in a thread."""
+    return await _harbor().logout_async(grant, local_only=local_only)

@@ -1,0 +1,41 @@
+"""Dynamic client registration (RFC 7591)."""
+
+from __future__ import annotations
+
+from harbor_oauth.protocol.http import Transport
+from harbor_oauth.protocol.registration import (
+    ClientInformation,
+    parse_registration_response,
+    registration_request,
+)
+
+__all__ = ["register_client"]
+
+
+def register_client(
+    transport: Transport,
+    registration_endpoint: str,
+    *,
+    redirect_uri: str,
+    client_name: str,
+    scope: str | None = None,
+) -> ClientInformation:
+    """Register a public native client.
+
+    Args:
+        transport: How requests are sent.
+        registration_endpoint: Where to register.
+        redirect_uri: The loopback URI that a receiver already holds.
+        client_name: What the consent page shows.
+        scope: The scopes the client may ask for, joined by spaces.
+
+    Raises:
+        RegistrationResponseError: The server refused.
+        TransportError: The server is down.
+    """
+    request = registration_request(
+        registration_endpoint, redirect_uris=(redirect_uri,), client_name=client_name, scope=scope
+    )
+    return parse_registration_response(
+        transport(request), registration_endpoint=registration_endpoint
+    )

@@ -1,0 +1,401 @@
+"""One sign-in, from discovery to the stored grant.
+
+`begin` finds the server, opens the port and makes the URL; a front end shows or
+opens it; `wait` (or `submit`, for a pasted answer, then `poll`) redeems the
+code and stores the grant. Until that last step the vault holds what it held
+before, whatever is interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, Literal, Self, cast
+from urllib.parse import urlsplit
+
+import attrs
+
+from harbor_oauth.errors import (
+    ConfigurationError,
+    HarborError,
+    ReceiverBindError,
+    VaultConflictError,
+)
+from harbor_oauth.flows import discover, exchange_code, look_up_account, register_client
+from harbor_oauth.flows.discovery import Discovery
+from harbor_oauth.flows.tokens import TokenEndpoint
+from harbor_oauth.login.clients import ChosenClient, ClientSources, registered_client
+from harbor_oauth.protocol.authorization import (
+    AuthorizationRequest,
+    new_state,
+    parse_authorization_response,
+)
+from harbor_oauth.protocol.http import HttpRequest, Transport
+from harbor_oauth.protocol.pkce import PKCE
+from harbor_oauth.protocol.token import TokenResponse
+from harbor_oauth.providers import Provider, Resource
+from harbor_oauth.receiver import LoopbackReceiver
+from harbor_oauth.secret import Secret
+from harbor_oauth.vault import GrantKey, GrantRecord, Vault
+
+if TYPE_CHECKING:
+    from harbor_oauth.receiver.loopback import LoopbackHost
+
+__all__ = ["DEFAULT_TIMEOUT", "LoginParts", "LoginSession"]
+
+DEFAULT_TIMEOUT: Final = 300.0
+
+_STORE_ATTEMPTS: Final = 5
+
+# What a server answers, without a redirect, to a client it has forgotten.
+_CLIENT_REFUSED: Final = frozenset({400, 401})
+
+
+@attrs.frozen
+class LoginParts:
+    """What a sign-in works with.
+
+    Attributes:
+        vault: Where the grant goes.
+        transport: How requests are sent.
+        clients: Where clients come from.
+        issuers_without_s256: Issuers with a stored exception.
+        client_name: What a registration is called on the consent page.
+        clock: Unix seconds, UTC.
+        monotonic: Seconds that never go back.
+        entropy: A source of random bytes, such as `os.urandom`.
+    """
+
+    vault: Vault
+    transport: Transport
+    clients: ClientSources
+    issuers_without_s256: frozenset[str]
+    client_name: str
+    clock: Callable[[], float]
+    monotonic: Callable[[], float]
+    entropy: Callable[[int], bytes]
+
+
+@attrs.frozen
+class _Pending:
+    """Everything the answer is judged and redeemed by, fixed before the browser opens.
+
+    What a server says later cannot send the code anywhere else (RFC 9207 §2.4).
+    """
+
+    request: AuthorizationRequest
+    endpoint: TokenEndpoint
+    discovery: Discovery
+    client: ChosenClient
+    scopes: tuple[str, ...]
+
+
+class LoginSession:
+    """One sign-in of one account to one resource.
+
+    Example:
+        >>> with LoginSession(parts, provider, resource, key).begin() as session:
+        ...     open_browser(session.url)
+        ...     record = session.wait(timeout=300)
+
+    Args:
+        parts: What it works with.
+        provider: Whom to sign in to.
+        resource: What for.
+        key: The grant to make or replace.
+        scopes: What to ask for; the provider's or server's default when None.
+    """
+
+    def __init__(
+        self,
+        parts: LoginParts,
+        provider: Provider,
+        resource: Resource,
+        key: GrantKey,
+        *,
+        scopes: Sequence[str] | None = None,
+    ) -> None:
+        """Do nothing yet."""
+        self._parts = parts
+        self._provider = provider
+        self._resource = resource
+        self._key = key
+        self._scopes = None if scopes is None else tuple(scopes)
+        self._receiver: LoopbackReceiver[Secret] | None = None
+        self._pending: _Pending | None = None
+
+    # --- beginning ------------------------------------------------------------
+
+    def begin(self, *, anew: bool = False) -> Self:
+        """Find the server, choose the client, open the port, make the URL.
+
+        Args:
+            anew: Register a new client although one is stored: the server has
+                refused that one.
+
+        Raises:
+            ConfigurationError: The server needs no token, or no client is known.
+            ProtocolError: The server breaks a rule.
+            ReceiverBindError: No port could be opened.
+            TransportError: A server is down.
+            VaultError: The grant could not be stored afterwards.
+        """
+        self._parts.vault.prove()
+        discovery = discover(
+            self._parts.transport,
+            self._resource,
+            issuers_without_s256=self._parts.issuers_without_s256,
+        )
+        if discovery is None:
+            raise ConfigurationError(
+                f"{self._resource.url} answers without a token; there is nothing to sign in to.",
+                next_step="Dock it with --skip-auth.",
+            )
+        try:
+            client = self._client(discovery, anew=anew)
+            self._pending = self._prepare(discovery, client)
+            if client.reused and self._forgotten():
+                self._close_receiver()
+                self._pending = self._prepare(discovery, self._client(discovery, anew=True))
+        except BaseException:
+            self.cancel()
+            raise
+        return self
+
+    def _client(self, discovery: Discovery, *, anew: bool) -> ChosenClient:
+        """Choose a client and open the port its redirect URI names."""
+        metadata = discovery.metadata
+        chosen = self._parts.clients.choose(self._provider, self._resource, metadata, anew=anew)
+        try:
+            redirect_uri = self._open_port(chosen)
+        except ReceiverBindError:
+            if chosen is None or not chosen.reused:
+                raise
+            # The registered port is taken. A server may compare the whole URI
+            # (RFC 8252 §7.3 is not followed everywhere), so register another.
+            chosen = self._parts.clients.choose(self._provider, self._resource, metadata, anew=True)
+            redirect_uri = self._open_port(chosen)
+        if chosen is not None:
+            return chosen
+        answer = register_client(
+            self._parts.transport,
+            metadata.registration_endpoint or "",
+            redirect_uri=redirect_uri,
+            client_name=self._parts.client_name,
+            scope=self._joined(self._wanted(discovery)),
+        )
+        return registered_client(
+            self._parts.vault, self._provider, self._resource, metadata, answer, redirect_uri
+        )
+
+    def _open_port(self, client: ChosenClient | None) -> str:
+        rule = self._resource.redirect
+        ports = rule.ports if client is None or client.port is None else (client.port,)
+        receiver: LoopbackReceiver[Secret] = LoopbackReceiver(
+            host=cast("LoopbackHost", rule.host), ports=ports, clock=self._parts.monotonic
+        )
+        self._receiver = receiver
+        if rule.paste:
+            return rule.paste_uri or ""
+        receiver.start()
+        return receiver.redirect_uri
+
+    def _prepare(self, discovery: Discovery, client: ChosenClient) -> _Pending:
+        metadata, resource = discovery.metadata, self._resource
+        receiver = self._receiver
+        if receiver is None or metadata.authorization_endpoint is None:
+            raise ConfigurationError(f"{metadata.issuer} has no authorization endpoint.")
+        scopes = self._wanted(discovery)
+        request = AuthorizationRequest(
+            authorization_endpoint=metadata.authorization_endpoint,
+            client_id=client.credentials.client_id,
+            redirect_uri=(resource.redirect.paste_uri or "")
+            if resource.redirect.paste
+            else receiver.redirect_uri,
+            scope=self._joined(scopes),
+            state=new_state(self._parts.entropy),
+            pkce=PKCE.generate(self._parts.entropy),
+            issuer=metadata.issuer,
+            iss_required=metadata.authorization_response_iss_parameter_supported,
+            resource=discovery.resource,
+            parameters=resource.authorization_parameters,
+        )
+        receiver.expect(lambda query: parse_authorization_response(query, request))
+        endpoint = TokenEndpoint(
+            url=metadata.token_endpoint or "",
+            client=client.credentials,
+            resource=discovery.resource,
+            parameters=resource.token_parameters,
+            encoding=resource.token_encoding,
+            scope_separator=resource.scope_separator,
+            mend=resource.quirks.token_response,
+        )
+        return _Pending(request, endpoint, discovery, client, scopes or ())
+
+    def _wanted(self, discovery: Discovery) -> tuple[str, ...] | None:
+        scopes = self._scopes if self._scopes is not None else discovery.scopes
+        supported = discovery.metadata.scopes_supported or ()
+        if scopes and "offline_access" in supported and "offline_access" not in scopes:
+            return (*scopes, "offline_access")  # MCP: only when this server lists it
+        return scopes
+
+    def _joined(self, scopes: tuple[str, ...] | None) -> str | None:
+        return self._resource.scope_separator.join(scopes) if scopes else None
+
+    def _forgotten(self) -> bool:
+        """Ask the authorization endpoint, before a person does, whether it knows the client.
+
+        A server that has dropped a registration says so in the browser only,
+        where no program sees it (supabase/mcp #355).
+        """
+        try:
+            response = self._parts.transport(
+                HttpRequest("GET", self.url, {"Accept": "text/html"}, limit=1024 * 1024)
+            )
+        except HarborError:
+            return False
+        return response.status in _CLIENT_REFUSED
+
+    # --- waiting --------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """The URL to open in the person's own browser; it holds the `state`."""
+        return self._begun().request.url()
+
+    @property
+    def redirect_uri(self) -> str:
+        """Where the answer comes back to."""
+        return self._begun().request.redirect_uri
+
+    @property
+    def reused_registration(self) -> bool:
+        """Whether a stored registration is used, which the server may refuse."""
+        return self._begun().client.reused
+
+    def submit(self, redirected_to: str) -> None:
+        """Take the URL the browser was redirected to, pasted by a person.
+
+        Args:
+            redirected_to: The whole URL, or its query.
+
+        Raises:
+            ProtocolError: It is not the answer to this sign-in, which goes on.
+        """
+        text = redirected_to.strip()
+        query = urlsplit(text).query or text.lstrip("?")
+        if self._receiver is not None:
+            self._receiver.submit(query)
+
+    def wait(self, timeout: float = DEFAULT_TIMEOUT) -> GrantRecord:
+        """Wait for the person, redeem the code, store the grant.
+
+        Args:
+            timeout: Seconds until the port is closed.
+
+        Returns:
+            The stored grant.
+
+        Raises:
+            AuthorizationResponseError: The person or the server said no.
+            FlowTimeoutError: Nobody answered in time.
+            FlowCancelledError: `cancel` was called.
+            TokenResponseError: The code was refused.
+            TransportError: The server is down.
+            VaultError: The grant could not be stored.
+        """
+        pending = self._begun()
+        if self._receiver is None:
+            raise ConfigurationError("This sign-in is over.", next_step="Begin another.")
+        code = self._receiver.wait(timeout)
+        answer = exchange_code(
+            self._parts.transport,
+            pending.endpoint,
+            code=code,
+            code_verifier=pending.request.pkce.code_verifier,
+            redirect_uri=pending.request.redirect_uri,
+            requested_scopes=pending.scopes,
+            clock=self._parts.clock,
+        )
+        account = look_up_account(
+            self._parts.transport, self._resource.account, answer.access_token
+        )
+        record = self._record(pending, answer, account)
+        self._store(record, pending.client)
+        return record
+
+    def cancel(self) -> None:
+        """Close the port and forget the verifier; nothing is stored."""
+        self._close_receiver()
+        self._pending = None
+
+    def _close_receiver(self) -> None:
+        if self._receiver is not None:
+            self._receiver.close()
+            self._receiver = None
+
+    def __enter__(self) -> Self:
+        """Return itself, begun or not."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the port, or leave it for the result page if an answer came."""
+        if self._receiver is not None:
+            self._receiver.__exit__(*exception)
+        self._pending = None
+
+    def _begun(self) -> _Pending:
+        if self._pending is None:
+            message = "begin() comes first"
+            raise RuntimeError(message)
+        return self._pending
+
+    # --- storing --------------------------------------------------------------
+
+    def _record(self, pending: _Pending, answer: TokenResponse, account: str | None) -> GrantRecord:
+        metadata, client = pending.discovery.metadata, pending.client.credentials
+        return GrantRecord(
+            provider=self._key.provider,
+            resource_name=self._key.resource,
+            account_label=self._key.account,
+            issuer=metadata.issuer,
+            authorization_endpoint=metadata.authorization_endpoint,
+            token_endpoint=pending.endpoint.url,
+            revocation_endpoint=metadata.revocation_endpoint,
+            revocation_auth_methods=metadata.revocation_endpoint_auth_methods_supported,
+            client_id=client.client_id,
+            client_secret=client.client_secret,
+            token_endpoint_auth_method=client.token_endpoint_auth_method,
+            redirect_uri=pending.request.redirect_uri,
+            resource=pending.endpoint.resource,
+            allowed_origins=self._resource.allowed_origins,
+            granted_scopes=answer.scopes,
+            requested_scopes=pending.scopes,
+            scope_separator=self._resource.scope_separator,
+            access_token=answer.access_token,
+            refresh_token=answer.refresh_token,
+            token_type=answer.token_type,
+            expires_at=answer.expires_at,
+            obtained_at=self._parts.clock(),
+            account=account,
+            token_encoding=cast("Literal['form', 'json']", pending.endpoint.encoding),
+            token_parameters=self._resource.token_parameters,
+        )
+
+    def _store(self, record: GrantRecord, client: ChosenClient) -> None:
+        """Store grant, default pointers and client together, over whatever is there."""
+        for attempt in range(_STORE_ATTEMPTS):
+            found = self._parts.vault.grant(self._key)
+            try:
+                self._parts.vault.store_grant(
+                    self._key,
+                    record,
+                    generation=found[1] if found else 0,
+                    default_resource=self._provider.resource().name,
+                    also=client.writes,
+                )
+            except VaultConflictError:
+                # A refresh came between; what a person did last counts.
+                if attempt == _STORE_ATTEMPTS - 1:
+                    raise
+            else:
+                return

@@ -1,0 +1,1 @@
+"""The one room that asks which operating system this is."""

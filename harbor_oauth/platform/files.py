@@ -1,0 +1,245 @@
+"""Private files and directories, and what kind of disk they are on.
+
+What is refused is raised as PermissionError with a sentence for people; the
+rooms above turn it into their own errors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = [
+    "atomic_write",
+    "check_private",
+    "file_system_type",
+    "is_network_file_system",
+    "open_private",
+    "private_directory",
+    "read_private",
+    "sync_directory",
+]
+
+# On these, locks and the shared memory of SQLite's WAL do not reach the other
+# machines (sqlite.org/wal.html, "All processes using a database must be on the
+# same host computer").
+_NETWORK_FILE_SYSTEMS: Final = ("nfs", "cifs", "smb", "afs", "ncpfs", "fuse.sshfs")
+
+_WIDER_THAN_OWNER: Final = 0o077
+
+if sys.platform == "win32":
+    _ALWAYS: Final = os.O_BINARY | os.O_NOINHERIT
+else:
+    # O_NONBLOCK: a FIFO put in the file's place must not make us wait for ever.
+    _ALWAYS: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+def private_directory(path: Path) -> Path:
+    """Make a directory that only its owner can enter, or check the one there.
+
+    Args:
+        path: The directory. Missing parents are made as the umask says.
+
+    Returns:
+        The same path.
+
+    Raises:
+        PermissionError: It belongs to somebody else, or others may enter it.
+        OSError: It cannot be made, or is not a directory.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+    _check_private(path.stat(), path)
+    return path
+
+
+def open_private(path: Path, flags: int = os.O_RDWR) -> int:
+    """Open a file that only its owner can read, and return its descriptor.
+
+    A file that `flags` create has mode 0600 from its first moment.
+
+    Args:
+        path: The file; a symbolic link is never followed.
+        flags: As for `os.open`.
+
+    Raises:
+        PermissionError: It is a link or no regular file, belongs to somebody
+            else, or others may read or write it.
+        OSError: As `os.open` raises it.
+    """
+    _refuse_link(path)
+    descriptor = os.open(path, flags | _ALWAYS, 0o600)
+    try:
+        _check_private(os.fstat(descriptor), path, regular=True)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def check_private(path: Path) -> os.stat_result:
+    """Hold an existing file to the rules of `open_private` without opening it.
+
+    Returns:
+        Its status.
+
+    Raises:
+        PermissionError: As `open_private` raises it.
+        FileNotFoundError: There is no such file.
+    """
+    status = path.lstat()
+    _check_private(status, path, regular=True)
+    return status
+
+
+def read_private(path: Path, *, limit: int) -> bytes:
+    """Read a private file whole.
+
+    Args:
+        path: The file; see `open_private` for what is refused.
+        limit: The most bytes it may hold.
+
+    Raises:
+        PermissionError: The file is not private, or larger than `limit`.
+        OSError: It cannot be read.
+    """
+    with os.fdopen(open_private(path, os.O_RDONLY), "rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise PermissionError(f"{path} is larger than {limit} bytes.")
+    return data
+
+
+def atomic_write(path: Path, data: bytes, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Replace a file's content so that a crash leaves the old or the new one.
+
+    Args:
+        path: The file, in a private directory. It is made, or replaced, with
+            mode 0600.
+        data: Its new content.
+        sleep: Waits between attempts on Windows, where another process that
+            has the file open stops its replacement.
+
+    Raises:
+        PermissionError: `path` is a symbolic link.
+        OSError: The content could not be written; the old one is still there.
+    """
+    _refuse_link(path)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            _sync(file.fileno())
+        _replace(name, path, sleep)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    if sys.platform == "win32":
+        return  # a directory cannot be opened there, and NTFS journals names
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_network_file_system(path: Path) -> bool:
+    """Say whether a path is on a disk of another machine.
+
+    Where the system does not tell, the answer is no.
+    """
+    if sys.platform == "win32":
+        import ctypes  # noqa: PLC0415 - used on this platform only
+
+        drive = path.absolute().drive
+        remote = 4  # DRIVE_REMOTE
+        return drive.startswith("\\\\") or (
+            ctypes.windll.kernel32.GetDriveTypeW(f"{drive}\\") == remote
+        )
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return file_system_type(path.resolve(), mounts).startswith(_NETWORK_FILE_SYSTEMS)
+
+
+def file_system_type(path: Path, mounts: str) -> str:
+    """Return the type of the file system that holds a path.
+
+    Args:
+        path: An absolute path without symbolic links.
+        mounts: The text of Linux's ``/proc/self/mountinfo``.
+
+    Returns:
+        The type as the kernel names it; empty if no line fits.
+    """
+    best, kind = "", ""
+    for line in mounts.splitlines():
+        left, separator, right = line.partition(" - ")
+        if not separator:
+            continue
+        # proc(5): the fifth field is the mount point, with octal escapes.
+        point = left.split(" ")[4].encode().decode("unicode_escape")
+        # A later mount on the same point hides the earlier one.
+        if len(point) >= len(best) and path.is_relative_to(point):
+            best, kind = point, right.split(" ")[0]
+    return kind
+
+
+def _refuse_link(path: Path) -> None:
+    if path.is_symlink():
+        raise PermissionError(f"{path} is a symbolic link.")
+
+
+def _check_private(status: os.stat_result, path: Path, *, regular: bool = False) -> None:
+    """Refuse what somebody else owns or may use, and what is no regular file if it must be.
+
+    Windows keeps no such mode; a profile's directory is its owner's there.
+    """
+    if stat.S_ISLNK(status.st_mode):
+        raise PermissionError(f"{path} is a symbolic link.")
+    if regular and not stat.S_ISREG(status.st_mode):
+        raise PermissionError(f"{path} is not a regular file.")
+    if sys.platform == "win32":
+        return
+    if status.st_uid != os.geteuid():
+        raise PermissionError(f"{path} belongs to another user.")
+    if stat.S_IMODE(status.st_mode) & _WIDER_THAN_OWNER:
+        mode = "700" if stat.S_ISDIR(status.st_mode) else "600"
+        raise PermissionError(f"{path} is open to other users; run: chmod {mode} '{path}'")
+
+
+def _sync(descriptor: int) -> None:
+    if sys.platform == "darwin":
+        # fsync(2) there says that the drive may still reorder what it was given.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
+
+
+def _replace(source: str, target: Path, sleep: Callable[[float], None]) -> None:
+    if sys.platform == "win32":
+        for attempt in range(8):
+            with contextlib.suppress(PermissionError):
+                os.replace(source, target)  # noqa: PTH105 - the same call on each platform
+                return
+            sleep(0.01 * 2**attempt)
+    os.replace(source, target)  # noqa: PTH105 - mkstemp gives a str

@@ -1,0 +1,313 @@
+"""The Provider protocol and the data class that satisfies it.
+
+Everything a vendor does differently is a field here; what no field can say is
+a pure function in `Quirks`. Nothing in this module, and nothing a plugin
+declares with it, can relax https, PKCE, `state` or the origins of a token.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import attrs
+
+from harbor_oauth.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from harbor_oauth.protocol.http import HttpRequest, HttpResponse
+    from harbor_oauth.protocol.metadata import ServerMetadata
+    from harbor_oauth.secret import Secret
+
+__all__ = [
+    "AccountLookup",
+    "Flow",
+    "NativeServer",
+    "OAuthProvider",
+    "Provider",
+    "Quirks",
+    "RedirectRule",
+    "Registration",
+    "Resource",
+    "Revocation",
+]
+
+
+def _frozen_mapping(value: Mapping[str, str]) -> Mapping[str, str]:
+    return MappingProxyType(dict(value))
+
+
+class Registration(enum.Enum):
+    """A way to come by a client at an authorization server, RFC 7591's among them."""
+
+    OWN_PAPERS = "own papers"
+    METADATA_DOCUMENT = "client ID metadata document"
+    DYNAMIC = "dynamic registration"
+
+
+class Flow(enum.Enum):
+    """How a provider documents its sign-in; a label for people."""
+
+    CODE = "OAuth 2.0"
+    CODE_PKCE = "OAuth 2.0 + PKCE"
+
+
+@attrs.frozen
+class RedirectRule:
+    """Which redirect URIs an authorization server accepts (RFC 8252 §7.3).
+
+    Attributes:
+        host: The loopback host to advertise: ``127.0.0.1``, ``::1`` or
+            ``localhost`` where the vendor compares the name.
+        ports: Ports to try in order; ``(0,)`` is any free port.
+        paste: The vendor takes no loopback URI at all: the person pastes the
+            redirect's URL, and `paste_uri` is what was registered.
+        paste_uri: That https URI, when `paste` is true.
+    """
+
+    host: str = "127.0.0.1"
+    ports: tuple[int, ...] = (0,)
+    paste: bool = False
+    paste_uri: str | None = None
+
+
+@attrs.frozen
+class Revocation:
+    """How a token is revoked.
+
+    Attributes:
+        endpoint: The URL, or None for the `revocation_endpoint` of the
+            server's metadata (RFC 7009).
+        request: Builds the request where the vendor's own API does it, from
+            the token, its kind (``access_token`` or ``refresh_token``) and the
+            client id; None for RFC 7009.
+        accepted: Statuses besides 2xx that mean the token is dead.
+        possible: False where the vendor offers no way at all.
+    """
+
+    endpoint: str | None = None
+    request: Callable[[Secret, str, str], HttpRequest] | None = None
+    accepted: tuple[int, ...] = ()
+    possible: bool = True
+
+
+@attrs.frozen
+class AccountLookup:
+    """How to ask who signed in.
+
+    Attributes:
+        request: Builds the request from the access token.
+        account: Reads the account's name from the answer; None if it is not there.
+    """
+
+    request: Callable[[Secret], HttpRequest]
+    account: Callable[[HttpResponse], str | None]
+
+
+@attrs.frozen
+class Quirks:
+    """Pure functions that mend a vendor's deviations.
+
+    Attributes:
+        token_response: From the parsed token answer to the members RFC 6749
+            §5.1 names; total, and it never changes its argument.
+        is_auth_error: Whether an answer with a status other than 401 means
+            that the access token was refused.
+    """
+
+    token_response: Callable[[Mapping[str, object]], Mapping[str, object]] | None = None
+    is_auth_error: Callable[[HttpResponse], bool] | None = None
+
+
+@attrs.frozen
+class Resource:
+    """What one token of a provider is for: server URLs sharing issuer and grant.
+
+    Attributes:
+        name: ``mcp``, ``api`` or another word of the provider's.
+        servers: URLs of the servers it serves; the first is the default.
+        allowed_origins: Origins the token may be sent to, nothing else.
+        issuer: The authorization server's issuer identifier, when known.
+        metadata: Pinned server metadata; None leaves it to discovery.
+        resource: The RFC 8707 indicator to ask for; None asks for none unless
+            protected resource metadata names one.
+        discover: Whether to ask the first server who its authorization server
+            is (RFC 9728); False where `metadata` is complete.
+        scopes: What to ask by default; None leaves it to the server's metadata.
+        read_only_scopes: What to ask for reading only.
+        scope_separator: How scopes are joined on the wire; RFC 6749 §3.3 says
+            a space.
+        authorization_parameters: Constant extra parameters.
+        token_parameters: Constant extra parameters of code and refresh requests.
+        token_encoding: ``form``, or ``json`` where the vendor demands it.
+        redirect: Which redirect URIs are accepted.
+        registration: Ways to come by a client, in order.
+        token_endpoint_auth_method: For own papers; None chooses from metadata.
+        secret_required: Whether own papers need a client secret.
+        token_life: Seconds an access token usually lives; None is unknown.
+        refresh_token_life: Seconds an unused refresh token usually lives.
+        rotates: Whether refresh tokens are rotated; None is unknown.
+        grants_at_once: How many grants of one person and client may live at
+            once; None is unknown.
+        account: How to ask who signed in.
+        revocation: How a token is revoked.
+        manage_url: Where a person sees and ends access.
+        registration_url: Where an app is registered.
+        registration_steps: What to do there, one sentence each.
+        quirks: Functions for what no field can say.
+        flow: The documented flow.
+    """
+
+    name: str
+    servers: tuple[str, ...]
+    allowed_origins: tuple[str, ...]
+    issuer: str | None = None
+    metadata: ServerMetadata | None = None
+    resource: str | None = None
+    discover: bool = True
+    scopes: tuple[str, ...] | None = None
+    read_only_scopes: tuple[str, ...] | None = None
+    scope_separator: str = " "
+    authorization_parameters: Mapping[str, str] = attrs.field(
+        factory=dict, converter=_frozen_mapping
+    )
+    token_parameters: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
+    token_encoding: str = "form"  # noqa: S105 - an encoding, not a token
+    redirect: RedirectRule = RedirectRule()
+    registration: tuple[Registration, ...] = (
+        Registration.OWN_PAPERS,
+        Registration.METADATA_DOCUMENT,
+        Registration.DYNAMIC,
+    )
+    token_endpoint_auth_method: str | None = None
+    secret_required: bool = False
+    token_life: int | None = None
+    refresh_token_life: int | None = None
+    rotates: bool | None = None
+    grants_at_once: int | None = None
+    account: AccountLookup | None = None
+    revocation: Revocation = Revocation()
+    manage_url: str | None = None
+    registration_url: str | None = None
+    registration_steps: tuple[str, ...] = ()
+    quirks: Quirks = Quirks()
+    flow: Flow = Flow.CODE_PKCE
+
+    @property
+    def url(self) -> str | None:
+        """The first server's URL, or None for a resource without servers."""
+        return self.servers[0] if self.servers else None
+
+
+@attrs.frozen
+class NativeServer:
+    """An MCP server that a provider's plugin declares.
+
+    Attributes:
+        name: Its name in the fleet; the default one has the provider's name.
+        resource: The resource whose token it accepts.
+        url: Its URL, for a remote server.
+        command: Program and arguments, for a stdio server.
+        headers: Header names to values, with `vault:` references.
+        env: Environment names to values, with `vault:` references.
+    """
+
+    name: str
+    resource: str
+    url: str | None = None
+    command: tuple[str, ...] = ()
+    headers: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
+    env: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """What the library needs to know of a vendor.
+
+    `OAuthProvider` satisfies it with data; anything else that has these
+    members does too.
+    """
+
+    @property
+    def name(self) -> str:
+        """The provider's name: its entry point's, and the first part of a grant name."""
+        ...
+
+    @property
+    def display_name(self) -> str:
+        """The vendor's name as it writes it."""
+        ...
+
+    @property
+    def servers_label(self) -> str:
+        """What its servers give access to, for a table."""
+        ...
+
+    @property
+    def native_servers(self) -> tuple[NativeServer, ...]:
+        """The MCP servers it declares, the default first."""
+        ...
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """Its resources, the default first."""
+        ...
+
+    def resource(self, name: str | None = None) -> Resource:
+        """Return the resource of that name, or the default one.
+
+        Raises:
+            ConfigurationError: There is no such resource.
+        """
+        ...
+
+
+@attrs.frozen
+class OAuthProvider:
+    """A provider made of data.
+
+    Attributes:
+        name: The provider's name: its entry point's, and the first part of a
+            grant name.
+        display_name: The vendor's name as it writes it.
+        resources: Its resources, the default first.
+        native_servers: The MCP servers it declares, the default first.
+        servers_label: What its servers give access to; the display name when
+            left out.
+        documentation: The vendor's own page about OAuth.
+    """
+
+    name: str
+    display_name: str
+    resources: tuple[Resource, ...] = attrs.field()
+    native_servers: tuple[NativeServer, ...] = ()
+    servers_label: str = attrs.field()
+    documentation: str | None = None
+
+    @servers_label.default
+    def _servers_label(self) -> str:
+        return self.display_name
+
+    @resources.validator
+    def _has_resources(self, _: object, value: tuple[Resource, ...]) -> None:
+        names = [resource.name for resource in value]
+        if not names or len(set(names)) != len(names):
+            raise ConfigurationError(
+                f"The provider {self.name!r} needs resources with different names."
+            )
+
+    def resource(self, name: str | None = None) -> Resource:
+        """Return the resource of that name, or the default one.
+
+        Raises:
+            ConfigurationError: There is no such resource.
+        """
+        for resource in self.resources:
+            if name is None or resource.name == name:
+                return resource
+        known = ", ".join(f"{self.name}/{resource.name}" for resource in self.resources)
+        raise ConfigurationError(
+            f"{self.display_name} has no resource {name!r}.", next_step=f"Known: {known}."
+        )

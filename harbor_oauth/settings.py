@@ -1,0 +1,244 @@
+"""What the user set: `config.toml` and the environment, read and checked.
+
+Nothing here writes (docking writes the file, `fleet.config`), and nothing here
+changes a provider's endpoints: no option, variable or file does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import attrs
+
+from harbor_oauth.errors import ConfigurationError
+from harbor_oauth.secret import Secret
+
+__all__ = ["CONFIG_VERSION", "ServerEntry", "Settings", "home_directory", "load_settings"]
+
+CONFIG_VERSION: Final = 1
+
+
+def _frozen(value: Mapping[str, str]) -> Mapping[str, str]:
+    return MappingProxyType(dict(value))
+
+
+@attrs.frozen
+class ServerEntry:
+    """One docked server, as `[servers.NAME]` has it.
+
+    Attributes:
+        name: The server's name.
+        url: Its URL, or None for a stdio server.
+        command: Its program, or None for a remote server.
+        args: The program's arguments.
+        grant: The grant whose token it gets, or None.
+        headers: Header names to values, `vault:` references among them.
+        env: Environment names to values, `vault:` references among them.
+        enabled: Whether front ends use it.
+    """
+
+    name: str
+    url: str | None = None
+    command: str | None = None
+    args: tuple[str, ...] = ()
+    grant: str | None = None
+    headers: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen)
+    env: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen)
+    enabled: bool = True
+
+
+@attrs.frozen
+class Settings:
+    """Everything the user set, each value with its precedence already applied.
+
+    Attributes:
+        home: The directory of `config.toml` and, without `app`, of the vault.
+        vault: The key source asked for, or None for the default.
+        key_file: The key file asked for, or None.
+        passphrase_file: The file that holds the vault's passphrase, or None.
+        client_metadata_url: The URL of a client ID metadata document, or None.
+        servers: The docked servers by name.
+        issuers_without_s256: Issuers with a stored exception for metadata that
+            omits `code_challenge_methods_supported`.
+        environ: The environment all of this was read from.
+    """
+
+    home: Path
+    vault: str | None = None
+    key_file: Path | None = None
+    passphrase_file: Path | None = None
+    client_metadata_url: str | None = None
+    servers: Mapping[str, ServerEntry] = attrs.field(factory=dict)
+    issuers_without_s256: frozenset[str] = frozenset()
+    environ: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+
+    @property
+    def config_path(self) -> Path:
+        """Where `config.toml` is or would be."""
+        return self.home / "config.toml"
+
+    def client_from_environment(self, provider: str) -> tuple[str, Secret | None] | None:
+        """Return `HARBOR_<PROVIDER>_CLIENT_ID` and `_SECRET`, if the id is set."""
+        prefix = f"HARBOR_{_variable(provider)}_CLIENT"
+        client_id = self.environ.get(f"{prefix}_ID")
+        if not client_id:
+            return None
+        secret = self.environ.get(f"{prefix}_SECRET")
+        return client_id, Secret(secret) if secret else None
+
+    def token_from_environment(self, grant: str) -> Secret | None:
+        """Return `HARBOR_TOKEN_<GRANT>`, if it is set."""
+        value = self.environ.get(f"HARBOR_TOKEN_{_variable(grant)}")
+        return Secret(value) if value else None
+
+
+def _variable(name: str) -> str:
+    """Spell a name as part of an environment variable's."""
+    return re.sub(r"[^A-Z0-9]", "_", name.upper())
+
+
+def home_directory(environ: Mapping[str, str]) -> Path:
+    """Return `HARBOR_HOME`, or `~/.harbor`."""
+    named = environ.get("HARBOR_HOME")
+    return Path(named).expanduser().absolute() if named else Path.home() / ".harbor"
+
+
+def load_settings(
+    environ: Mapping[str, str] | None = None, *, home: Path | None = None
+) -> Settings:
+    """Read the configuration file and the environment.
+
+    Args:
+        environ: The environment; the process's own when left out.
+        home: The directory to read from; `HARBOR_HOME` or ``~/.harbor`` when
+            left out.
+
+    Returns:
+        The settings; defaults where there is no file.
+
+    Raises:
+        ConfigurationError: The file is not readable, not TOML, newer than
+            this version knows, or has a member of the wrong type.
+    """
+    environ = dict(os.environ if environ is None else environ)
+    home = home_directory(environ) if home is None else home
+    reader = _Reader(home / "config.toml")
+    document = reader.document()
+    harbor = reader.table(document, "harbor")
+    issuers = reader.table(document, "issuers")
+
+    def path(variable: str, key: str) -> Path | None:
+        value = environ.get(variable) or reader.text(harbor, key, f"harbor.{key}")
+        return Path(value).expanduser().absolute() if value else None
+
+    return Settings(
+        home=home,
+        vault=environ.get("HARBOR_VAULT") or reader.text(harbor, "vault", "harbor.vault"),
+        key_file=path("HARBOR_VAULT_KEY_FILE", "key_file"),
+        passphrase_file=path("HARBOR_VAULT_PASSPHRASE_FILE", "passphrase_file"),
+        client_metadata_url=reader.text(
+            harbor, "client_metadata_url", "harbor.client_metadata_url"
+        ),
+        servers=MappingProxyType(reader.servers(document)),
+        issuers_without_s256=frozenset(
+            issuer
+            for issuer in issuers
+            if reader.flag(reader.table(issuers, issuer), "allow_missing_s256", f"issuers.{issuer}")
+        ),
+        environ=MappingProxyType(environ),
+    )
+
+
+class _Reader:
+    """Takes values out of the parsed file, naming the place of a wrong one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def document(self) -> Mapping[str, Any]:
+        try:
+            text = self._path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return {}
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(
+                f"{self._path} cannot be read ({type(error).__name__}).",
+                next_step="Check its permissions and that it is UTF-8 text.",
+            ) from None
+        try:
+            document = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            # The parser's message has line and column and none of the text.
+            raise ConfigurationError(
+                f"{self._path} is not valid TOML: {error}.",
+                next_step="Mend that line; nothing was changed.",
+            ) from None
+        version = document.get("version", CONFIG_VERSION)
+        if not isinstance(version, int) or version > CONFIG_VERSION:
+            raise ConfigurationError(
+                f"{self._path} has version {version!r}; this Harbor knows {CONFIG_VERSION}.",
+                next_step="Use the newer Harbor that wrote it; nothing was changed.",
+            )
+        return document
+
+    def wrong(self, place: str, expected: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"{self._path}: {place} is not {expected}.",
+            next_step="Mend it; nothing was changed.",
+        )
+
+    def table(self, parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+        value = parent.get(key, {})
+        if not isinstance(value, dict):
+            raise self.wrong(f"[{key}]", "a table")
+        return value
+
+    def text(self, parent: Mapping[str, Any], key: str, place: str) -> str | None:
+        value = parent.get(key)
+        if value is not None and not isinstance(value, str):
+            raise self.wrong(place, "a string")
+        return value
+
+    def flag(
+        self, parent: Mapping[str, Any], key: str, place: str, *, default: bool = False
+    ) -> bool:
+        value = parent.get(key, default)
+        if not isinstance(value, bool):
+            raise self.wrong(f"{place}.{key}", "true or false")
+        return value
+
+    def strings(self, parent: Mapping[str, Any], key: str, place: str) -> dict[str, str]:
+        table = self.table(parent, key)
+        if not all(isinstance(value, str) for value in table.values()):
+            raise self.wrong(f"{place}.{key}", "a table of strings")
+        return dict(table)
+
+    def servers(self, document: Mapping[str, Any]) -> dict[str, ServerEntry]:
+        tables = self.table(document, "servers")
+        return {name: self.server(name, self.table(tables, name)) for name in tables}
+
+    def server(self, name: str, table: Mapping[str, Any]) -> ServerEntry:
+        place = f"servers.{name}"
+        args = table.get("args", [])
+        if not isinstance(args, list) or not all(isinstance(arg, str) for arg in args):
+            raise self.wrong(f"{place}.args", "a list of strings")
+        url = self.text(table, "url", f"{place}.url")
+        command = self.text(table, "command", f"{place}.command")
+        if (url is None) == (command is None):
+            raise self.wrong(f"[{place}]", "a server with either `url` or `command`")
+        return ServerEntry(
+            name=name,
+            url=url,
+            command=command,
+            args=tuple(args),
+            grant=self.text(table, "grant", f"{place}.grant"),
+            headers=self.strings(table, "headers", place),
+            env=self.strings(table, "env", place),
+            enabled=self.flag(table, "enabled", place, default=True),
+        )

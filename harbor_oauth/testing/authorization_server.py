@@ -1,0 +1,140 @@
+"""An OAuth 2.1 authorization server on loopback, for tests.
+
+It behaves as a strict real one does (PKCE with S256, exact redirect URIs,
+single-use codes, rotation with reuse detection) until a script or an amended
+member says otherwise.
+"""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from contextlib import suppress
+
+import attrs
+
+from harbor_oauth.testing._browser import follow
+from harbor_oauth.testing._clients import Client
+from harbor_oauth.testing._endpoints import OAuthEndpoints
+from harbor_oauth.testing._grants import Reuse, Revocation, TokenInfo
+
+__all__ = ["AuthorizationServer", "Client", "Reuse", "Revocation", "TokenInfo"]
+
+
+@attrs.define(eq=False, kw_only=True, slots=False, repr=False)
+class AuthorizationServer(OAuthEndpoints):
+    """A scripted authorization server; every attribute may change while it runs.
+
+    Endpoints, for `script` and `count`: ``metadata`` (all of ``/.well-known/``),
+    ``authorize``, ``token``, ``register``, ``revoke``, ``introspect``, ``unknown``.
+
+    Example:
+        >>> with AuthorizationServer(grace=30) as server:  # doctest: +SKIP
+        ...     client = server.add_client(redirect_uris=["http://127.0.0.1/callback"])
+        ...     server.script("token", answers.status(503))
+        ...     assert server.count("token", grant_type="refresh_token") == 0
+
+    Attributes:
+        issuer_path: A path for the issuer, such as ``"/tenant"``; fixed at the start.
+        trailing_slash: Whether the issuer ends in a slash; fixed at the start.
+        account: Who is signed in.
+        deny: The user says no.
+        interactive: Show a page with the buttons ``#allow`` and ``#deny`` and wait.
+        scopes: The scopes there are, all granted when none is asked; empty for any.
+        any_loopback_port: Ignore the port of loopback redirect URIs (RFC 8252 §7.3).
+        access_token_lifetime: Seconds; None for no end and no ``expires_in``.
+        rotate: Give a new refresh token with each refresh.
+        grace: Seconds in which the token before the current one gets its answer again.
+        token_encoding: The only body encoding the token endpoint reads.
+        echo_resource: Add ``resource`` to token answers.
+        entropy: Gives that many random bytes.
+        canary: A prefix for every secret it makes.
+        metadata: The server metadata (RFC 8414), to edit; a None member is left out.
+        well_known: The paths where it is served, to edit.
+    """
+
+    _browsers: list[threading.Thread] = attrs.field(factory=list, init=False)
+
+    def close(self) -> None:
+        """Wait for the stand-in browsers, then stop listening."""
+        for browser in self._browsers:
+            browser.join()
+        super().close()
+
+    def add_client(
+        self,
+        *,
+        redirect_uris: tuple[str, ...] | list[str] = ("http://127.0.0.1/callback",),
+        token_endpoint_auth_method: str = "none",  # noqa: S107 - the name of a method
+        client_id: str | None = None,
+        client_secret: str | None = None,
+    ) -> Client:
+        """Make a client known that was registered by hand; what is None is made up."""
+        if client_secret is None and token_endpoint_auth_method != "none":  # noqa: S105 - same
+            client_secret = self._new_secret("secret")
+        client = Client(
+            client_id=client_id or self._new_secret("client"),
+            client_secret=client_secret,
+            token_endpoint_auth_method=token_endpoint_auth_method,
+            redirect_uris=tuple(redirect_uris),
+        )
+        with self._state:
+            return self._clients.add(client)
+
+    def forget_clients(self) -> None:
+        """Forget every client, as a server does that expires registrations."""
+        with self._state:
+            self._clients.clear()
+
+    def amend(self, endpoint: str, /, **members: object) -> None:
+        """Change members of every later answer of an endpoint; None leaves one out.
+
+        It counts for ``authorize`` (the redirect), ``token``, ``register`` and
+        ``introspect``; for ``metadata`` edit the dictionary.
+        """
+        self._require(endpoint)
+        with self._state:
+            self._amended[endpoint].update(members)
+
+    def valid(self, access_token: str) -> TokenInfo | None:
+        """Return what an access token stands for, None if it is not good now."""
+        with self._state:
+            return self._grants.valid(access_token)
+
+    def expire_access_tokens(self) -> None:
+        """Let every access token issued so far expire now."""
+        with self._state:
+            self._grants.expire_access_tokens()
+
+    def revoke_all(self) -> None:
+        """End every grant, as a user does who removes the app's access."""
+        with self._state:
+            self._grants.revoke_all()
+
+    @property
+    def reuse_events(self) -> list[Reuse]:
+        """Spent refresh tokens that came again; a copy."""
+        with self._state:
+            return list(self._grants.reuse_events)
+
+    @property
+    def revoked(self) -> list[Revocation]:
+        """Tokens revoked through the revocation endpoint; a copy."""
+        with self._state:
+            return list(self._grants.revoked)
+
+    def follow(self, url: str) -> int:
+        """Stand in for a browser: follow redirects on loopback; return the last status."""
+        return follow(url)
+
+    def browser(self, url: str) -> bool:
+        """Open a URL as `webbrowser.open` does: in the background, with True at once."""
+
+        def browse() -> None:
+            with suppress(OSError, ValueError, http.client.HTTPException):
+                follow(url)  # what goes wrong here, a person would see in the window
+
+        thread = threading.Thread(target=browse, daemon=True)
+        self._browsers.append(thread)
+        thread.start()
+        return True

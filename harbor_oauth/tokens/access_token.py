@@ -1,0 +1,61 @@
+"""What a caller gets: one access token, masked until asked."""
+
+from __future__ import annotations
+
+from typing import NoReturn, final
+
+import attrs
+
+from harbor_oauth.secret import MASK, Secret
+
+__all__ = ["AccessToken"]
+
+
+@final
+@attrs.frozen(repr=False, str=False)
+class AccessToken:
+    """An access token and what is known about it.
+
+    It masks itself in `repr` and `str`, and `format` raises, so that an
+    f-string never sends a mask to a server.
+
+    Attributes:
+        expires_at: Unix seconds, UTC; None when the server did not say.
+        scopes: The granted scopes.
+        grant: The name of the grant it belongs to.
+    """
+
+    _value: Secret
+    expires_at: float | None = None
+    scopes: tuple[str, ...] = ()
+    grant: str = ""
+
+    def reveal(self) -> str:
+        """Return the token itself."""
+        return self._value.reveal()
+
+    @property
+    def secret(self) -> Secret:
+        """The token, still wrapped."""
+        return self._value
+
+    @property
+    def authorization(self) -> str:
+        """The value of an `Authorization` header (RFC 6750 §2.1)."""
+        return f"Bearer {self._value.reveal()}"
+
+    def __repr__(self) -> str:
+        """Show everything but the token."""
+        return f"AccessToken({MASK}, grant={self.grant!r}, expires_at={self.expires_at!r})"
+
+    def __str__(self) -> str:
+        """Return the mask."""
+        return MASK
+
+    def __format__(self, format_spec: str) -> NoReturn:
+        """Refuse, naming the ways to the value."""
+        message = (
+            "an AccessToken is not formatted; use .authorization for the header, "
+            "or .reveal() for the bare token"
+        )
+        raise TypeError(message)

@@ -1,0 +1,87 @@
+"""The end of a grant: revoked at its server, then forgotten here."""
+
+from __future__ import annotations
+
+import attrs
+
+from harbor_oauth.errors import HarborError
+from harbor_oauth.flows import revoke
+from harbor_oauth.protocol.http import Transport
+from harbor_oauth.providers import Resource, Revocation
+from harbor_oauth.tokens.source import client_of
+from harbor_oauth.tokens.status import absent, label
+from harbor_oauth.vault import GrantKey, GrantRecord, Vault
+
+__all__ = ["LogoutResult", "log_out"]
+
+
+@attrs.frozen
+class LogoutResult:
+    """What a logout did.
+
+    Attributes:
+        grant: The grant's name.
+        revoked: Whether the server was told and agreed.
+        reason: Why it was not, or None.
+        manage_url: Where a person can end it by hand, if the provider says.
+    """
+
+    grant: str
+    revoked: bool
+    reason: str | None = None
+    manage_url: str | None = None
+
+
+def log_out(
+    vault: Vault,
+    transport: Transport,
+    key: GrantKey,
+    resource: Resource | None,
+    *,
+    local_only: bool,
+) -> LogoutResult:
+    """Revoke a grant and forget it; it is forgotten even if the server cannot be told.
+
+    Args:
+        vault: Where the grant is.
+        transport: How the server is told.
+        key: The grant.
+        resource: Its resource; None when the plugin is gone, and RFC 7009 is tried.
+        local_only: Do not tell the server.
+
+    Raises:
+        LoginRequiredError: There is no such grant.
+        VaultError: The vault could not be changed.
+    """
+    found = vault.grant(key)
+    if found is None:
+        raise absent(str(key))
+    name = label(vault, key)
+    reason = (
+        "only this machine was asked to forget it"
+        if local_only
+        else _revoke(transport, found[0], resource)
+    )
+    vault.forget_grant(key)
+    return LogoutResult(
+        grant=name,
+        revoked=reason is None,
+        reason=reason,
+        manage_url=resource.manage_url if resource else None,
+    )
+
+
+def _revoke(transport: Transport, record: GrantRecord, resource: Resource | None) -> str | None:
+    """Revoke at the server; return why it did not work, or None."""
+    try:
+        told = revoke(
+            transport,
+            resource.revocation if resource else Revocation(),
+            endpoint=record.revocation_endpoint,
+            client=client_of(record),
+            refresh_token=record.refresh_token,
+            access_token=record.access_token,
+        )
+    except HarborError as error:
+        return error.message.rstrip(".")
+    return None if told else "the server offers no revocation"

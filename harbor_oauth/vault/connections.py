@@ -1,0 +1,105 @@
+"""SQLite connections: one for each thread, none carried across a fork.
+
+A child must neither use nor close a connection of its parent: SQLite would
+believe to hold locks that are the parent's (sqlite.org/howtocorrupt.html §2.6).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Final
+
+__all__ = ["Connection", "Connections"]
+
+
+class Connection(sqlite3.Connection):
+    """A connection that closes itself when its thread ends, in its own process only."""
+
+    process: int
+    file: tuple[int, int]
+
+    def __del__(self) -> None:
+        """Close, unless a fork brought it here."""
+        if getattr(self, "process", None) == os.getpid():
+            self.close()
+
+
+_lock: Final = threading.Lock()
+_open: Final[weakref.WeakSet[Connection]] = weakref.WeakSet()
+_at_fork: Final[list[Connection]] = []
+_inherited: Final[list[Connection]] = []
+
+
+def _before_fork() -> None:
+    # The connections of other threads would be freed, and so closed, in the
+    # child before any of its own code runs. The references made here stop that.
+    _lock.acquire()
+    _at_fork.extend(_open)
+
+
+def _after_fork_in_parent() -> None:
+    _at_fork.clear()
+    _lock.release()
+
+
+def _after_fork_in_child() -> None:
+    _inherited.extend(_at_fork)
+    _at_fork.clear()
+    _open.clear()
+    _lock.release()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
+
+
+class Connections:
+    """The connections to one database file."""
+
+    def __init__(self, connect: Callable[[], Connection]) -> None:
+        """Open nothing yet.
+
+        Args:
+            connect: Opens a connection for the calling thread.
+        """
+        self._connect = connect
+        self._local = threading.local()
+        self._mine: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+    def get(self, file: tuple[int, int]) -> Connection:
+        """Return this thread's connection.
+
+        Args:
+            file: Device and inode of the file now: a connection to a file that
+                was moved away is not used any more.
+        """
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is not None and (connection.process, connection.file) == (os.getpid(), file):
+            return connection
+        connection = self._connect()
+        connection.process = os.getpid()
+        connection.file = file
+        with _lock:
+            _open.add(connection)
+            self._mine.add(connection)
+        self._local.connection = connection
+        return connection
+
+    def close(self) -> None:
+        """Close the connections of all threads; the next `get` opens one again."""
+        with _lock:
+            connections = list(self._mine)
+            self._mine = weakref.WeakSet()
+            self._local = threading.local()
+        for connection in connections:
+            if connection.process == os.getpid():
+                connection.close()

@@ -1,0 +1,120 @@
+"""The key source whose key is in a file of its own.
+
+For machines without a keychain and without a person. Whoever can read both
+files can read the vault: put the key on another disk, or in what the platform
+offers for secrets.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from harbor_oauth.errors import VaultError, VaultKeyError, VaultUnavailableError
+from harbor_oauth.platform.files import open_private, read_private, sync_directory
+from harbor_oauth.vault.keys import CreatedKey, key_missing
+from harbor_oauth.vault.sealing import KEY_BYTES
+
+__all__ = ["KeyFileKeySource"]
+
+_LIMIT: Final = 256
+
+
+class KeyFileKeySource:
+    """A key source in a file of mode 0600: 32 random bytes in base64."""
+
+    kind = "keyfile"
+
+    def __init__(self, path: Path | None, *, entropy: Callable[[int], bytes] = os.urandom) -> None:
+        """Name the file; nothing is touched yet.
+
+        Args:
+            path: The file; None for the one that the vault remembers.
+            entropy: Returns that many random bytes.
+        """
+        self._path = None if path is None else path.absolute()
+        self._entropy = entropy
+
+    def probe(self) -> None:
+        """Prove that the file is there, or that one can be written beside it."""
+        path = self._named({})
+        with _refusals():
+            if path.is_symlink() or path.exists():
+                _read(path)
+                return
+            with tempfile.TemporaryFile(dir=path.parent) as file:
+                file.write(b"probe")
+                file.flush()
+
+    def create(self, vault_id: str) -> CreatedKey:  # noqa: ARG002 - the protocol's; a file has one key
+        """Make the file, or use the one that was put there."""
+        path = self._named({})
+        with _refusals():
+            try:
+                descriptor = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            except FileExistsError:
+                return CreatedKey(_read(path), {"path": str(path)})
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(base64.b64encode(self._entropy(KEY_BYTES)) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            sync_directory(path.parent)
+            return CreatedKey(_read(path), {"path": str(path)})
+
+    def load(
+        self,
+        vault_id: str,  # noqa: ARG002 - the protocol's; a file has one key
+        parameters: Mapping[str, str | int],
+    ) -> bytes:
+        """Read the file.
+
+        Raises:
+            VaultKeyMissingError: It is gone.
+            VaultKeyError: It holds no key.
+            VaultUnavailableError: It cannot be read, or is open to others.
+        """
+        path = self._named(parameters)
+        with _refusals():
+            try:
+                return _read(path)
+            except FileNotFoundError:
+                raise key_missing(f"The vault's key file {path} is gone.") from None
+
+    def forget(self, vault_id: str, parameters: Mapping[str, str | int]) -> None:
+        """Leave the file: it may be the key of other vaults too."""
+
+    def _named(self, parameters: Mapping[str, str | int]) -> Path:
+        path = self._path or Path(str(parameters.get("path", "")))
+        if not path.is_absolute():
+            raise VaultUnavailableError(
+                "No key file is named.", next_step="Set HARBOR_VAULT_KEY_FILE to its path."
+            )
+        return path
+
+
+def _read(path: Path) -> bytes:
+    text = read_private(path, limit=_LIMIT).strip()
+    with contextlib.suppress(ValueError, binascii.Error):
+        key = base64.b64decode(text, validate=True)
+        if len(key) == KEY_BYTES:
+            return key
+    raise VaultKeyError(
+        f"{path} does not hold a key; it was not changed.",
+        next_step="A key file holds 32 bytes in base64 and nothing else.",
+    )
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except VaultError:
+        raise
+    except OSError as error:
+        raise VaultUnavailableError(f"The key file cannot be used: {error}") from error

@@ -1,0 +1,134 @@
+"""Opening the vault of a directory with the key source that fits."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from harbor_oauth.errors import (
+    ConfigurationError,
+    VaultError,
+    VaultNotInitializedError,
+    VaultUnavailableError,
+)
+from harbor_oauth.secret import Secret
+from harbor_oauth.vault.keychain import Keychain, KeychainKeySource
+from harbor_oauth.vault.keyfile import KeyFileKeySource
+from harbor_oauth.vault.keys import KeySource, MemoryKeySource
+from harbor_oauth.vault.memory import MemoryStorage
+from harbor_oauth.vault.passphrase import PassphraseKeySource
+from harbor_oauth.vault.sqlite import SqliteStorage
+from harbor_oauth.vault.storage import Meta
+from harbor_oauth.vault.vault import Vault
+
+__all__ = ["DATABASE", "KEY_SOURCES", "open_vault", "set_vault_aside"]
+
+DATABASE: Final = "vault.db"
+KEY_SOURCES: Final = ("keychain", "passphrase", "keyfile", "memory")
+
+_ALTERNATIVES: Final = (
+    "Keep the vault's key in a file: harbor chest init --key-file PATH"
+    " (or HARBOR_VAULT=keyfile and HARBOR_VAULT_KEY_FILE=PATH);"
+    " or use a passphrase: HARBOR_VAULT=passphrase and HARBOR_VAULT_PASSPHRASE_FILE=PATH."
+)
+
+
+def open_vault(
+    home: Path,
+    *,
+    choice: str | None = None,
+    key_file: Path | None = None,
+    passphrase: Callable[[], Secret] | None = None,
+    keychain: Keychain | None = None,
+    keychain_deadline: float = 60.0,
+    entropy: Callable[[int], bytes] = os.urandom,
+    clock: Callable[[], float] = time.time,
+) -> Vault:
+    """Return the vault of a directory; nothing is touched before its first use.
+
+    A vault that exists knows what keeps its key. A new one uses `choice`, or
+    the keychain; no other source is ever taken in silence.
+
+    Args:
+        home: The directory, made with mode 0700 when a vault is.
+        choice: One of `KEY_SOURCES`; it must fit a vault that exists.
+        key_file: The key file, for ``keyfile``.
+        passphrase: Returns the passphrase, for ``passphrase``.
+        keychain: The keychain; None for that of this system.
+        keychain_deadline: Seconds that one call to it may take.
+        entropy: Returns that many random bytes.
+        clock: Seconds since 1970 UTC.
+
+    Raises:
+        ConfigurationError: `choice` is no key source.
+    """
+    if choice is not None and choice not in KEY_SOURCES:
+        raise ConfigurationError(
+            f"{choice!r} is not a kind of vault.", next_step=f"Use {', '.join(KEY_SOURCES)}."
+        )
+    if choice == "memory":
+        return Vault(
+            MemoryStorage(), MemoryKeySource(entropy=entropy), entropy=entropy, clock=clock
+        )
+
+    def source(meta: Meta | None) -> KeySource:
+        match choice or (_DEFAULT if meta is None else meta.key_source):
+            case "keyfile":
+                return KeyFileKeySource(key_file, entropy=entropy)
+            case "passphrase":
+                return PassphraseKeySource(passphrase or _nobody_to_ask, entropy=entropy)
+            case "keychain" | "default" as kind:
+                return (KeychainKeySource if kind == "keychain" else _DefaultKeychain)(
+                    keychain=keychain,
+                    lock=home / "keychain.lock",
+                    deadline=keychain_deadline,
+                    entropy=entropy,
+                )
+            case kind:
+                raise ConfigurationError(
+                    f"This vault's key is kept by {kind!r}, which is not known here."
+                )
+
+    return Vault(SqliteStorage(home / DATABASE), source, entropy=entropy, clock=clock)
+
+
+def set_vault_aside(home: Path, *, clock: Callable[[], float] = time.time) -> Path | None:
+    """Rename a vault that cannot be opened any more, so that a new one can be made.
+
+    Args:
+        home: The vault's directory.
+        clock: Seconds since 1970 UTC; the new name says when.
+
+    Returns:
+        The new path, or None if there was no vault.
+    """
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(clock()))
+    return SqliteStorage(home / DATABASE).set_aside(f".aside-{stamp}")
+
+
+_DEFAULT: Final = "default"
+
+
+class _DefaultKeychain(KeychainKeySource):
+    """The keychain that nobody chose: where it is unusable, there is a choice to make."""
+
+    def probe(self) -> None:
+        """Prove it.
+
+        Raises:
+            VaultNotInitializedError: There is none here, or it keeps nothing.
+        """
+        try:
+            super().probe()
+        except VaultUnavailableError as error:
+            raise VaultNotInitializedError(error.message, next_step=_ALTERNATIVES) from None
+
+
+def _nobody_to_ask() -> Secret:
+    raise VaultUnavailableError(
+        "This vault wants a passphrase, and there is nobody to ask.",
+        next_step="Set HARBOR_VAULT_PASSPHRASE_FILE to a file that holds it.",
+    )

@@ -1,0 +1,159 @@
+"""The key source whose key is computed from a passphrase, with Argon2id."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import unicodedata
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from harbor_oauth.errors import VaultError, VaultKeyError, VaultRecordError, VaultUnavailableError
+from harbor_oauth.platform.files import read_private
+from harbor_oauth.secret import Secret
+from harbor_oauth.vault.keys import CreatedKey
+from harbor_oauth.vault.sealing import KEY_BYTES
+
+__all__ = ["PassphraseKeySource", "passphrase_file"]
+
+_SALT_BYTES: Final = 16
+_FILE_LIMIT: Final = 4096
+
+# What a vault's file may ask for: an altered one must not take all memory
+# (age's test vectors demand the same of its readers).
+_BOUNDS: Final = {"iterations": (1, 32), "memory": (64, 1024 * 1024), "lanes": (1, 16)}
+
+
+class PassphraseKeySource:
+    """A key source that stores nothing: the key is in a person's head."""
+
+    kind = "passphrase"
+
+    def __init__(
+        self,
+        passphrase: Callable[[], Secret],
+        *,
+        iterations: int = 3,
+        memory: int = 64 * 1024,
+        lanes: int = 4,
+        entropy: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        """Take what asks for the passphrase; it is called when a key is needed.
+
+        The costs are those of a new vault, the second choice of RFC 9106 §4;
+        an existing vault remembers its own.
+
+        Args:
+            passphrase: Returns the passphrase: a prompt, or `passphrase_file`.
+            iterations: Argon2's t.
+            memory: Argon2's m, in KiB.
+            lanes: Argon2's p.
+            entropy: Returns that many random bytes.
+        """
+        self._passphrase = passphrase
+        self._costs = {"iterations": iterations, "memory": memory, "lanes": lanes}
+        self._entropy = entropy
+
+    def probe(self) -> None:
+        """Nothing is stored, so there is nothing to prove."""
+
+    def create(self, vault_id: str) -> CreatedKey:  # noqa: ARG002 - the protocol's; the salt is unique
+        """Compute the key of a new vault from a new salt."""
+        salt = self._entropy(_SALT_BYTES)
+        parameters = {**self._costs, "salt": base64.b64encode(salt).decode()}
+        return CreatedKey(self._derive(salt, self._costs), parameters)
+
+    def load(
+        self,
+        vault_id: str,  # noqa: ARG002 - the protocol's; the salt is unique
+        parameters: Mapping[str, str | int],
+    ) -> bytes:
+        """Compute the key again.
+
+        The key of a wrong passphrase looks like any other: it does not open the
+        vault, which says so with `VaultKeyError`.
+
+        Raises:
+            VaultRecordError: The parameters are damaged or out of bounds.
+        """
+        return self._derive(_salt(parameters), _costs(parameters))
+
+    def forget(self, vault_id: str, parameters: Mapping[str, str | int]) -> None:
+        """Nothing is stored."""
+
+    def _derive(self, salt: bytes, costs: Mapping[str, int]) -> bytes:
+        from cryptography.exceptions import (  # noqa: PLC0415 - loaded when needed: costs 20 ms
+            UnsupportedAlgorithm,
+        )
+        from cryptography.hazmat.primitives.kdf.argon2 import (  # noqa: PLC0415 - loaded when needed: costs 20 ms
+            Argon2id,
+        )
+
+        # One text, one key, whether a keyboard sends é as one character or two.
+        passphrase = unicodedata.normalize("NFC", self._passphrase().reveal())
+        if not passphrase:
+            raise VaultKeyError("The passphrase is empty; nothing was changed.")
+        try:
+            derivation = Argon2id(
+                salt=salt,
+                length=KEY_BYTES,
+                iterations=costs["iterations"],
+                memory_cost=costs["memory"],
+                lanes=costs["lanes"],
+            )
+        except UnsupportedAlgorithm:
+            raise VaultUnavailableError(
+                "This build of the cryptography package has no Argon2id.",
+                next_step="Install cryptography from its official wheels.",
+            ) from None
+        return derivation.derive(passphrase.encode())
+
+
+def passphrase_file(path: Path) -> Callable[[], Secret]:
+    """Return what reads a passphrase from a private file, when it is called.
+
+    Args:
+        path: The file; one line end at its end is removed.
+    """
+
+    def read() -> Secret:
+        try:
+            text = read_private(path, limit=_FILE_LIMIT).decode()
+        except OSError as error:
+            raise VaultUnavailableError(f"The passphrase file cannot be used: {error}") from error
+        except UnicodeDecodeError:
+            raise VaultKeyError(f"The passphrase in {path} is not UTF-8 text.") from None
+        return Secret(text.removesuffix("\n").removesuffix("\r"))
+
+    return read
+
+
+def _salt(parameters: Mapping[str, str | int]) -> bytes:
+    try:
+        salt = base64.b64decode(str(parameters.get("salt")), validate=True)
+    except (ValueError, binascii.Error):
+        raise _damaged() from None
+    if len(salt) != _SALT_BYTES:
+        raise _damaged()
+    return salt
+
+
+def _costs(parameters: Mapping[str, str | int]) -> dict[str, int]:
+    costs = {}
+    for name, (low, high) in _BOUNDS.items():
+        value = parameters.get(name)
+        if not isinstance(value, int) or not low <= value <= high:
+            raise _damaged()
+        costs[name] = value
+    if costs["memory"] < 8 * costs["lanes"]:  # RFC 9106 §3.1
+        raise _damaged()
+    return costs
+
+
+def _damaged() -> VaultError:
+    return VaultRecordError(
+        "What the vault says about its passphrase is damaged; nothing was changed.",
+        next_step="Restore the file from a backup, or set it aside with: harbor chest reset",
+    )

@@ -1,0 +1,275 @@
+"""What a storage is: sealed rows, compared and set by generation.
+
+A storage never sees a value, only what sealing made of it, so any database
+will do. The contract here is what `harbor_oauth.testing.vault_conformance`
+holds every storage to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol, TypeAlias
+
+import attrs
+
+from harbor_oauth.errors import VaultConflictError
+
+__all__ = [
+    "HISTORY_LIMIT",
+    "STORAGE_FORMAT",
+    "Append",
+    "Change",
+    "ClearIntent",
+    "Delete",
+    "Event",
+    "Intent",
+    "Lease",
+    "Meta",
+    "Put",
+    "PutIntent",
+    "Row",
+    "Storage",
+    "conflict",
+]
+
+STORAGE_FORMAT: Final = 1
+HISTORY_LIMIT: Final = 100
+"""How many events are kept for one name."""
+
+
+@attrs.frozen
+class Meta:
+    """What a vault says about itself, without opening it.
+
+    Attributes:
+        vault_id: A random name, which everything sealed is bound to.
+        format: The vault's format.
+        key_source: The kind of key source that opens it, such as ``keychain``.
+        key_parameters: What that key source has to remember; no secret.
+        sealed_data_key: The data key, sealed with the key source's key.
+        created: Seconds since 1970 UTC.
+        machine_id: The machine it was made on, if that was recorded.
+    """
+
+    vault_id: str
+    format: int
+    key_source: str
+    key_parameters: Mapping[str, str | int]
+    sealed_data_key: bytes = attrs.field(repr=False)
+    created: float
+    machine_id: str | None = None
+
+
+@attrs.frozen
+class Row:
+    """One sealed record.
+
+    Attributes:
+        name: The record's name.
+        generation: 1 for the first value a name ever had, one more at each
+            change; it never repeats, not even after the record was deleted.
+        sealed: The sealed value.
+        updated: When it was put, seconds since 1970 UTC.
+    """
+
+    name: str
+    generation: int
+    sealed: bytes = attrs.field(repr=False)
+    updated: float
+
+
+@attrs.frozen
+class Intent:
+    """A refresh that was begun: what a crash leaves as evidence.
+
+    Attributes:
+        name: The record being refreshed.
+        generation: The generation whose refresh token was sent.
+        digest: A digest of that refresh token.
+        started_at: Seconds since 1970 UTC.
+        owner: Who began it.
+    """
+
+    name: str
+    generation: int
+    digest: str
+    started_at: float
+    owner: str
+
+
+@attrs.frozen
+class Lease:
+    """The right to refresh a record, until a time.
+
+    Attributes:
+        name: The record.
+        owner: Who holds the lease.
+        expires_at: Seconds since 1970 UTC.
+        fence: Grows with every new holder.
+    """
+
+    name: str
+    owner: str
+    expires_at: float
+    fence: int
+
+
+@attrs.frozen
+class Event:
+    """One line of a record's history; it holds no secret.
+
+    Attributes:
+        name: The record.
+        at: Seconds since 1970 UTC.
+        event: What happened, one word.
+        detail: More about it.
+    """
+
+    name: str
+    at: float
+    event: str
+    detail: Mapping[str, str | int | float | bool | None] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Put:
+    """Store a sealed value.
+
+    Attributes:
+        name: The record.
+        sealed: The sealed value.
+        generation: The new generation: one more than what
+            `Storage.generation` says now.
+        updated: Seconds since 1970 UTC.
+    """
+
+    name: str
+    sealed: bytes = attrs.field(repr=False)
+    generation: int
+    updated: float
+
+
+@attrs.frozen
+class Delete:
+    """Remove a record that is there and has this generation.
+
+    Its name moves on by one generation, so that whoever read it before cannot
+    bring it back by writing.
+    """
+
+    name: str
+    generation: int
+
+
+@attrs.frozen
+class PutIntent:
+    """Say that a refresh begins; an older intent of that name is replaced."""
+
+    intent: Intent
+
+
+@attrs.frozen
+class ClearIntent:
+    """Say that the refresh of a record has ended."""
+
+    name: str
+
+
+@attrs.frozen
+class Append:
+    """Add a line to a record's history, which keeps the last `HISTORY_LIMIT`."""
+
+    event: Event
+
+
+Change: TypeAlias = Put | Delete | PutIntent | ClearIntent | Append
+
+
+def conflict(name: str) -> VaultConflictError:
+    """Return the error of a change whose generation does not fit."""
+    return VaultConflictError(
+        f"The record {name!r} was changed by somebody else meanwhile.",
+        next_step="Read it again and try again.",
+    )
+
+
+class Storage(Protocol):
+    """Where sealed records are kept.
+
+    Safe to use from any thread and any process. Every method may raise
+    `VaultUnavailableError` or, when what is there is not a vault of a known
+    format, `VaultFormatError`; nothing that cannot be read is ever taken for
+    empty.
+    """
+
+    def meta(self) -> Meta | None:
+        """Return what the vault says about itself, or None if there is no vault."""
+        ...
+
+    def create(self, make: Callable[[], Meta]) -> Meta:
+        """Create the vault unless there is one, exactly once for all processes.
+
+        Args:
+            make: Called only if there is no vault yet, while every other
+                creator waits.
+
+        Returns:
+            The meta row that is stored now: that of `make`, or the older one.
+        """
+        ...
+
+    def replace_meta(self, old: Meta, new: Meta) -> None:
+        """Replace the meta row if it still is `old`, else VaultConflictError."""
+        ...
+
+    def names(self, prefix: str = "") -> tuple[str, ...]:
+        """Return the names of the records, sorted, without reading a value."""
+        ...
+
+    def get(self, name: str) -> Row | None:
+        """Return a record, or None if there is none."""
+        ...
+
+    def generation(self, name: str) -> int:
+        """Return the last generation a name had, also if it was deleted; else 0."""
+        ...
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Make all changes, durably, or none of them.
+
+        Raises:
+            VaultConflictError: A generation does not fit: somebody else wrote
+                first.
+            VaultNotInitializedError: There is no vault yet.
+        """
+        ...
+
+    def intent(self, name: str) -> Intent | None:
+        """Return the refresh that was begun and not ended, if any."""
+        ...
+
+    def history(self, name: str) -> tuple[Event, ...]:
+        """Return a record's events, oldest first."""
+        ...
+
+    def acquire_lease(self, name: str, owner: str, *, ttl: float, now: float) -> Lease | None:
+        """Take or renew a lease.
+
+        Args:
+            name: The record.
+            owner: Who asks; unique to one holder in one process.
+            ttl: Seconds the lease lasts.
+            now: Seconds since 1970 UTC.
+
+        Returns:
+            The lease, or None while somebody else holds it.
+        """
+        ...
+
+    def release_lease(self, lease: Lease) -> None:
+        """Give a lease back; nothing happens if it has passed to somebody else."""
+        ...
+
+    def close(self) -> None:
+        """Close what is open; the next call opens it again."""
+        ...

@@ -1,0 +1,296 @@
+"""The vault: grants, clients and plain secrets, by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from harbor_oauth.errors import InvalidNameError, VaultConflictError, VaultRecordError
+from harbor_oauth.secret import Secret
+from harbor_oauth.vault import view
+from harbor_oauth.vault.names import (
+    GRANT_PREFIX,
+    GrantKey,
+    GrantName,
+    client_record_name,
+    default_account_name,
+    default_resource_name,
+    grant_record_name,
+    papers_record_name,
+    parse_grant_key,
+)
+from harbor_oauth.vault.records import ClientRecord, GrantRecord
+from harbor_oauth.vault.sealed import SealedRecords, VaultChange, Write
+from harbor_oauth.vault.storage import ClearIntent, Delete
+
+__all__ = ["Vault"]
+
+_ATTEMPTS: Final = 8
+_T = TypeVar("_T")
+
+
+class Vault(SealedRecords):
+    """Where grants, clients and secrets are kept, sealed.
+
+    The documented keys (``oauth:GRANT:FIELD`` and plain names) are read and set
+    with `get`, `set`, `delete` and `keys`; they are a view of whole records,
+    which the other methods store and give.
+    """
+
+    # --- grants
+
+    def grants(self) -> tuple[GrantKey, ...]:
+        """Return the keys of all grants, sorted, without opening one."""
+        names = self.storage.names(GRANT_PREFIX)
+        return tuple(sorted(parse_grant_key(name.removeprefix(GRANT_PREFIX)) for name in names))
+
+    def resolve(self, name: GrantName) -> GrantKey | None:
+        """Return the grant that a name means, or None if there is none.
+
+        What the name leaves out is taken from the defaults kept at login; a
+        sole grant needs none.
+
+        Raises:
+            InvalidNameError: The name fits several grants and no default decides.
+        """
+        grants = [key for key in self.grants() if key.provider == name.provider]
+        resource = name.resource or (
+            self._pointer(default_resource_name(name.provider)) if grants else None
+        )
+        if resource is not None:
+            grants = [key for key in grants if key.resource == resource]
+        if name.account is not None:
+            grants = [key for key in grants if key.account == name.account]
+        elif len(grants) > 1 and resource is not None:
+            account = self._pointer(default_account_name(name.provider, resource))
+            grants = [key for key in grants if key.account == account] or grants
+        if len(grants) > 1:
+            raise InvalidNameError(
+                f"{str(name)!r} fits several grants.",
+                next_step=f"Name one of: {', '.join(map(str, grants))}.",
+            )
+        return grants[0] if grants else None
+
+    def short_name(self, key: GrantKey) -> GrantName:
+        """Return the shortest name that means a grant, to show to people."""
+        for name in (
+            GrantName(key.provider),
+            GrantName(key.provider, key.resource),
+            GrantName(key.provider, None, key.account),
+        ):
+            try:
+                if self.resolve(name) == key:
+                    return name
+            except InvalidNameError:
+                continue
+        return key.name
+
+    def grant(self, key: GrantKey) -> tuple[GrantRecord, int] | None:
+        """Return a grant and its generation, or None if there is none.
+
+        Raises:
+            VaultRecordError: Its record is damaged.
+        """
+        found = self.read(grant_record_name(key))
+        return None if found is None else (GrantRecord.from_bytes(found[0]), found[1])
+
+    def grant_generation(self, key: GrantKey) -> int:
+        """Return a grant's generation without opening it; 0 if there is none.
+
+        A login that replaces a damaged grant needs no more.
+        """
+        return self.generation(grant_record_name(key))
+
+    def store_grant(
+        self,
+        key: GrantKey,
+        record: GrantRecord,
+        *,
+        generation: int,
+        default_resource: str | None = None,
+        also: Sequence[VaultChange] = (),
+    ) -> int:
+        """Store a grant, and all that belongs to it, in one transaction.
+
+        Args:
+            key: The grant.
+            record: Its new value.
+            generation: The generation that was read; 0 if there was none.
+            default_resource: At login, the provider's default resource: kept,
+                so that the provider's bare name is understood without its plugin.
+            also: Further changes, such as a registration or `ClearIntent`.
+
+        Returns:
+            The new generation.
+
+        Raises:
+            VaultConflictError: Somebody else stored one first.
+        """
+        write = Write(grant_record_name(key), record.to_bytes(), generation)
+
+        def store() -> int:
+            defaults = self._defaults(key, default_resource)
+            return self.apply([write, *also, *defaults])[0]
+
+        # Another login may have set the defaults first. That is no reason to
+        # fail, but a newer grant is.
+        return self._retried(store, while_=lambda: self.generation(write.name) == generation)
+
+    def forget_grant(self, key: GrantKey) -> bool:
+        """Remove a grant, whatever its generation, and the defaults that name it.
+
+        Returns:
+            Whether there was one.
+        """
+        return self._retried(lambda: self._forget_grant(key))
+
+    # --- clients
+
+    def papers(self, provider: str, resource: str | None = None) -> tuple[ClientRecord, int] | None:
+        """Return the own papers stored under exactly this name, and their generation."""
+        return self._client(papers_record_name(provider, resource))
+
+    def set_papers(
+        self, provider: str, resource: str | None, record: ClientRecord, *, generation: int
+    ) -> int:
+        """Store own papers and return their new generation."""
+        name = papers_record_name(provider, resource)
+        return self.write(name, record.to_bytes(), generation=generation)
+
+    def forget_papers(self, provider: str, resource: str | None = None) -> bool:
+        """Remove own papers and say whether there were any."""
+        return self._remove(papers_record_name(provider, resource))
+
+    def registration(
+        self, issuer: str, provider: str, resource: str
+    ) -> tuple[ClientRecord, int] | None:
+        """Return the client registered at an issuer, and its generation."""
+        return self._client(client_record_name(issuer, provider, resource))
+
+    def store_registration(
+        self, issuer: str, provider: str, resource: str, record: ClientRecord, *, generation: int
+    ) -> int:
+        """Store a registered client and return its new generation."""
+        name = client_record_name(issuer, provider, resource)
+        return self.write(name, record.to_bytes(), generation=generation)
+
+    def forget_registration(self, issuer: str, provider: str, resource: str) -> bool:
+        """Remove a registered client and say whether there was one."""
+        return self._remove(client_record_name(issuer, provider, resource))
+
+    # --- the documented keys
+
+    def get(self, key: str) -> Secret | None:
+        """Return the value of a documented key, or None if there is none.
+
+        Args:
+            key: ``oauth:GRANT:FIELD``, or the name of a plain secret.
+
+        Raises:
+            InvalidNameError: The key breaks the rules for keys.
+            VaultError: The vault cannot be opened, or the record is damaged.
+        """
+        return view.get(self, key)
+
+    def set(self, key: str, value: Secret | str) -> None:
+        """Set a plain secret, or own papers by their ``:client_id`` and ``:client_secret``.
+
+        Args:
+            key: The documented key. A new client id drops an old secret.
+            value: Not empty, without control characters; one line end at its
+                end is removed.
+
+        Raises:
+            ConfigurationError: The key's value comes from a sign-in, or the
+                value is not acceptable.
+        """
+        self._retried(lambda: view.set_(self, key, value))
+
+    def delete(self, key: str) -> bool:
+        """Remove a plain secret, own papers, or their secret; say whether it was there.
+
+        Raises:
+            ConfigurationError: The key's value comes from a sign-in.
+        """
+        return self._retried(lambda: view.delete(self, key))
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the documented keys that have a value, sorted."""
+        return view.keys(self)
+
+    # --- inside
+
+    def _client(self, name: str) -> tuple[ClientRecord, int] | None:
+        found = self.read(name)
+        return None if found is None else (ClientRecord.from_bytes(found[0]), found[1])
+
+    def _remove(self, name: str) -> bool:
+        return self._retried(lambda: self._remove_once(name))
+
+    def _remove_once(self, name: str) -> bool:
+        generation = self.generation(name)
+        if generation:
+            self.erase(name, generation=generation)
+        return generation > 0
+
+    def _retried(self, step: Callable[[], _T], *, while_: Callable[[], bool] = lambda: True) -> _T:
+        """Repeat a step whose conflicts are not the caller's: the last writer wins."""
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return step()
+            except VaultConflictError:
+                if not while_():
+                    raise
+        return step()
+
+    def _pointer(self, name: str) -> str | None:
+        """Return what a default names; a damaged one names nothing."""
+        try:
+            found = self.read(name)
+        except VaultRecordError:
+            return None
+        return None if found is None else found[0].decode()
+
+    def _defaults(self, key: GrantKey, default_resource: str | None) -> list[VaultChange]:
+        """Return the changes that let shorter names mean a new grant."""
+        pointers = []
+        if default_resource is not None:
+            pointers.append((default_resource_name(key.provider), default_resource))
+        name = default_account_name(key.provider, key.resource)
+        account = self._pointer(name)
+        others = {
+            grant.account
+            for grant in self.grants()
+            if (grant.provider, grant.resource) == (key.provider, key.resource)
+        }
+        if account is None or account not in others:
+            pointers.append((name, key.account))
+        return [
+            Write(name, target.encode(), self.generation(name))
+            for name, target in pointers
+            if self._pointer(name) != target
+        ]
+
+    def _forget_grant(self, key: GrantKey) -> bool:
+        name = grant_record_name(key)
+        generation = self.generation(name)
+        if not generation:
+            return False
+        pointers = []
+        account = default_account_name(key.provider, key.resource)
+        if self._pointer(account) in {None, key.account}:
+            pointers.append(account)
+        if all(other.provider != key.provider for other in self.grants() if other != key):
+            pointers.append(default_resource_name(key.provider))
+        self.apply(
+            [
+                Delete(name, generation),
+                ClearIntent(name),
+                *(
+                    Delete(pointer, found)
+                    for pointer in pointers
+                    if (found := self.generation(pointer))
+                ),
+            ]
+        )
+        return True

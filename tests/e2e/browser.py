@@ -1,0 +1,109 @@
+"""A person at a real browser, for the end-to-end tests: `$BROWSER` is `python browser.py %s`.
+
+Opens the URL in Chromium, signs in at the development pages of `oidc-provider`, consents, and
+waits for the page where a sign-in ends. Appends to `$HARBOR_E2E_BROWSER_LOG` one JSON line with
+that page's title, its URL without the query, and the path of a screenshot.
+`$HARBOR_E2E_BROWSER_DECISION=deny` makes this person refuse.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+ENDS: Final = ("/done", "/failed")
+PATIENCE: Final = 60.0  # seconds for one page
+
+FLAGS: Final = (
+    "--headless=new",
+    "--window-size=900,700",
+    "--no-first-run",
+    "--no-proxy-server",
+    # Nothing but this machine: the login pages ask for web fonts.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+    "--password-store=basic",  # leave the keychain under test alone
+)
+
+
+def open_browser(profile: str) -> Chrome:
+    """Start Chromium with an own profile."""
+    options = ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    if os.geteuid() == 0:
+        options.add_argument("--no-sandbox")  # Chromium refuses to sandbox the superuser
+    return Chrome(options=options, service=ChromeService(shutil.which("chromedriver")))
+
+
+def question(browser: Chrome, answered: set[str]) -> str:
+    """Return what the page asks: `login`, `consent`, `` for nothing new, or that it is the end."""
+    if urlsplit(browser.current_url).path in ENDS:
+        return "end"
+    prompt = browser.find_element(By.NAME, "prompt").get_attribute("value") or ""
+    return "" if prompt in answered else prompt
+
+
+def answer(browser: Chrome, prompt: str) -> None:
+    """Fill in and send the form of a page, or cancel."""
+    if os.environ.get("HARBOR_E2E_BROWSER_DECISION") == "deny":
+        browser.find_element(By.PARTIAL_LINK_TEXT, "Cancel").click()
+        return
+    if prompt == "login":
+        browser.find_element(By.NAME, "login").send_keys("ada")
+        browser.find_element(By.NAME, "password").send_keys("any password does")
+    browser.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
+
+
+def sign_in(browser: Chrome, url: str) -> None:
+    """Go through the pages until the last one."""
+    wait = WebDriverWait(
+        browser,
+        PATIENCE,
+        poll_frequency=0.1,
+        ignored_exceptions=(NoSuchElementException, StaleElementReferenceException),
+    )
+    answered: set[str] = set()
+    browser.get(url)
+    while (prompt := wait.until(lambda page: question(page, answered))) != "end":
+        answer(browser, prompt)
+        answered.add(prompt)
+
+
+def main(url: str) -> None:
+    """Sign in and record where that ended, also when it failed."""
+    log = Path(os.environ["HARBOR_E2E_BROWSER_LOG"])
+    os.environ["NO_PROXY"] = "127.0.0.1,localhost"  # selenium speaks to the driver over HTTP
+    with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
+        browser = open_browser(profile)
+        try:
+            sign_in(browser, url)
+        finally:
+            screenshot = log.with_suffix(".png")
+            browser.save_screenshot(str(screenshot))
+            seen = {
+                "title": browser.title,
+                "url": urlsplit(browser.current_url)._replace(query="", fragment="").geturl(),
+                "screenshot": str(screenshot),
+            }
+            with log.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps(seen) + "\n")
+            browser.quit()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,303 @@
+"""The ground of the end-to-end tests: a real server, browser and keychain on this machine.
+
+Each fixture skips with its reason and the line that installs what is missing;
+`HARBOR_E2E_REQUIRED=1` makes that a failure, for a machine where all of it must be there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import attrs
+import pytest
+
+HERE: Final = Path(__file__).resolve().parent
+NPM: Final = HERE.parents[1] / ".dev" / "npm" / "node_modules"
+NODE_FLOOR: Final = 22
+
+APT: Final = "apt-get install -y --no-install-recommends"
+INSTALL_NPM: Final = "npm install --prefix .dev/npm --no-save node@24 oidc-provider@9.13"
+INSTALL_BROWSER: Final = f"{APT} chromium chromium-driver"
+INSTALL_KEYRING: Final = f"{APT} gnome-keyring dbus dbus-daemon libsecret-tools libglib2.0-bin"
+INSTALL_PACKAGES: Final = "python3 dev.py test"
+
+
+def missing(what: str, install: str) -> NoReturn:
+    """Skip, or fail where everything must be there."""
+    reason = f"{what} is missing here; install it: {install}"
+    if os.environ.get("HARBOR_E2E_REQUIRED"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def require_program(name: str, install: str) -> str:
+    """Return a program's path."""
+    return shutil.which(name) or missing(name, install)
+
+
+def require_packages(*names: str) -> None:
+    """Want these Python packages, which stand in the dependency group `e2e`."""
+    for name in names:
+        if find_spec(name) is None:
+            missing(f"the Python package {name}", INSTALL_PACKAGES)
+
+
+def require_node() -> str:
+    """Return a Node that is new enough for oidc-provider."""
+    for candidate in (NPM / "node" / "bin" / "node", shutil.which("node")):
+        if candidate and Path(candidate).exists():
+            answer = subprocess.run(
+                [candidate, "--version"], check=False, capture_output=True, text=True
+            )
+            version = re.match(r"v(\d+)\.", answer.stdout)
+            if version and int(version[1]) >= NODE_FLOOR:
+                return str(candidate)
+    return missing(f"Node {NODE_FLOOR} or newer", INSTALL_NPM)
+
+
+@contextlib.contextmanager
+def served(
+    command: list[str], log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[Any]:
+    """Run a server that says in one JSON line where it listens and ends when its input ends."""
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env={**os.environ, **(environment or {})},
+        ) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            if not line:
+                pytest.fail(f"{command[:2]} did not start:\n{log.read_text(encoding='utf-8')}")
+            yield json.loads(line)
+        finally:
+            process.stdin.close()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+# --- authorization server ---------------------------------------------------
+@attrs.frozen
+class OidcProvider:
+    """A running `oidc-provider`.
+
+    Attributes:
+        issuer: Its issuer identifier, as its metadata has it.
+        client_id: The client that may introspect any token (RFC 7662).
+        client_secret: That client's secret.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: str = attrs.field(repr=False)
+
+    @property
+    def origin(self) -> str:
+        """The issuer without a trailing slash."""
+        return self.issuer.rstrip("/")
+
+
+@pytest.fixture
+def start_oidc_provider(
+    tmp_path: Path,
+) -> Iterator[Callable[..., OidcProvider]]:
+    """Start authorization servers: `start_oidc_provider(access_token_seconds=3, slash=True)`."""
+    node = require_node()
+    if not (NPM / "oidc-provider").exists():
+        missing("oidc-provider", INSTALL_NPM)
+
+    with ExitStack() as running:
+
+        def start(*, access_token_seconds: int = 3600, slash: bool = False) -> OidcProvider:
+            settings = {"accessTokenSeconds": access_token_seconds, "issuerSlash": slash}
+            script = str(HERE / "oidc_provider.mjs")
+            command = [node, script, str(NPM), json.dumps(settings)]
+            said = running.enter_context(served(command, tmp_path / "oidc-provider.log"))
+            client = said["introspector"]
+            return OidcProvider(said["issuer"], client["id"], client["secret"])
+
+        yield start
+
+
+@pytest.fixture
+def oidc_provider(start_oidc_provider: Callable[..., OidcProvider]) -> OidcProvider:
+    """An authorization server whose access tokens live for an hour."""
+    return start_oidc_provider()
+
+
+# --- MCP server -------------------------------------------------------------
+@attrs.frozen
+class McpServer:
+    """A running MCP server.
+
+    Attributes:
+        url: Where it speaks streamable HTTP; also its resource identifier (RFC 8707).
+    """
+
+    url: str
+
+
+@pytest.fixture
+def start_mcp_server(tmp_path: Path) -> Iterator[Callable[..., McpServer]]:
+    """Start MCP servers: `start_mcp_server(oidc_provider, issuer="http://…/")`.
+
+    `issuer` is the string its protected resource metadata shows (RFC 9728), by default the
+    authorization server's own.
+    """
+    require_packages("mcp", "uvicorn", "httpx2")
+    with ExitStack() as running:
+
+        def start(provider: OidcProvider, *, issuer: str | None = None) -> McpServer:
+            settings = {
+                "issuer": issuer or provider.issuer,
+                "introspection_endpoint": f"{provider.origin}/token/introspection",
+                "client_id": provider.client_id,
+                "client_secret": provider.client_secret,
+            }
+            command = [sys.executable, str(HERE / "mcp_server.py")]
+            environment = {"HARBOR_E2E_MCP_SERVER": json.dumps(settings)}
+            log = tmp_path / "mcp-server.log"
+            return McpServer(running.enter_context(served(command, log, environment))["url"])
+
+        yield start
+
+
+@pytest.fixture
+def mcp_resource_server(
+    start_mcp_server: Callable[..., McpServer], oidc_provider: OidcProvider
+) -> McpServer:
+    """An MCP server with the tools `echo` and `add` that takes `oidc_provider`'s tokens."""
+    return start_mcp_server(oidc_provider)
+
+
+# --- browser ----------------------------------------------------------------
+@attrs.frozen
+class Browser:
+    """A person at Chromium, to be used as `$BROWSER`.
+
+    Attributes:
+        environment: What to add to the environment of the program under test.
+        log: Where each finished visit is written.
+    """
+
+    environment: Mapping[str, str]
+    log: Path
+
+    def visits(self) -> list[dict[str, str]]:
+        """Return title, URL without query, and screenshot of each page where a visit ended."""
+        lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture
+def chromium_browser(tmp_path: Path) -> Browser:
+    """A real browser that signs in and consents."""
+    require_packages("selenium")
+    require_program("chromium", INSTALL_BROWSER)
+    require_program("chromedriver", INSTALL_BROWSER)
+    log = tmp_path / "browser.jsonl"
+    command = shlex.join([sys.executable, str(HERE / "browser.py")])
+    return Browser({"BROWSER": f"{command} %s", "HARBOR_E2E_BROWSER_LOG": str(log)}, log)
+
+
+# --- keychain ---------------------------------------------------------------
+@attrs.frozen
+class SecretService:
+    """A private session bus with a gnome-keyring of its own.
+
+    Attributes:
+        environment: The whole environment for a program that is to use it.
+    """
+
+    environment: Mapping[str, str]
+
+    def lock(self) -> None:
+        """Lock the collection, as a screen that locks does."""
+        service = "/org/freedesktop/secrets"
+        gdbus = require_program("gdbus", INSTALL_KEYRING)
+        command = [gdbus, "call", "--session", "--dest", "org.freedesktop.secrets"]
+        method = ["--object-path", service, "--method", "org.freedesktop.Secret.Service.Lock"]
+        subprocess.run(
+            [*command, *method, f"['{service}/collection/login']"],
+            env=dict(self.environment),
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
+
+def started(stack: ExitStack, command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a daemon that ends, by its own process id, with the stack."""
+    process = stack.enter_context(subprocess.Popen(command, **options))
+    stack.callback(process.terminate)
+    return process
+
+
+@contextlib.contextmanager
+def session_bus(home: Path, log: Path) -> Iterator[dict[str, str]]:
+    """Run a bus and an unlocked gnome-keyring with an own HOME; yield the environment."""
+    dbus_daemon = require_program("dbus-daemon", INSTALL_KEYRING)
+    keyring_daemon = require_program("gnome-keyring-daemon", INSTALL_KEYRING)
+    gdbus = require_program("gdbus", INSTALL_KEYRING)
+    require_program("secret-tool", INSTALL_KEYRING)
+    inherited = ("PATH", "LANG", "LC_ALL", "TMPDIR")
+    environment = {name: os.environ[name] for name in inherited if name in os.environ}
+    environment |= {"HOME": str(home), "XDG_RUNTIME_DIR": str(home)}
+    with log.open("wb") as errors, ExitStack() as stack:
+        command = [dbus_daemon, "--session", "--nofork", "--print-address"]
+        options = {"stdout": subprocess.PIPE, "stderr": errors, "env": environment}
+        bus = started(stack, [*command, f"--address=unix:path={home}/bus"], **options)
+        assert bus.stdout is not None
+        environment["DBUS_SESSION_BUS_ADDRESS"] = bus.stdout.readline().decode().strip()
+        unlock = [keyring_daemon, "--foreground", "--unlock", "--components=secrets"]
+        options = {"stdin": subprocess.PIPE, "stdout": errors, "stderr": errors}
+        keyring = started(stack, unlock, env=environment, **options)
+        assert keyring.stdin is not None
+        keyring.stdin.write(b"the login password")  # an empty one would make no collection
+        keyring.stdin.close()
+        # Waits for the owner of the name; a call to the service would start a second daemon.
+        wait = [gdbus, "wait", "--session", "--timeout", "30", "org.freedesktop.secrets"]
+        subprocess.run(wait, env=environment, check=True)
+        yield environment
+
+
+@pytest.fixture
+def secret_service(tmp_path: Path) -> Iterator[SecretService]:
+    """An unlocked Secret Service, empty."""
+    if sys.platform != "linux":
+        missing("the Secret Service", "it exists on Linux only")
+    # Not below tmp_path: a socket's path is limited to 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="harbor-") as home:
+        bus: AbstractContextManager[dict[str, str]] = session_bus(
+            Path(home), tmp_path / "keyring.log"
+        )
+        with bus as environment:
+            yield SecretService(environment)
+
+
+@pytest.fixture
+def locked_secret_service(secret_service: SecretService) -> SecretService:
+    """A Secret Service whose collection exists and is locked."""
+    secret_service.lock()
+    return secret_service

@@ -1,0 +1,101 @@
+"""A real MCP server for the end-to-end tests, made with the `mcp` package.
+
+It demands access tokens that are issued for it and introspects each of them, so a revoked
+one is refused at once. Prints one JSON line when it listens; ends when its standard input ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import threading
+from typing import Final
+
+import httpx2
+import uvicorn
+from mcp.server.auth.provider import AccessToken, TokenVerifier
+from mcp.server.auth.settings import AuthSettings
+from mcp.server.mcpserver import MCPServer
+
+SCOPE: Final = "mcp:use"
+
+
+class Introspection(TokenVerifier):
+    """Asks the authorization server about each token (RFC 7662)."""
+
+    def __init__(self, endpoint: str, client_id: str, client_secret: str) -> None:
+        """Keep the endpoint and this server's own credentials there."""
+        self._endpoint = endpoint
+        self._auth = httpx2.BasicAuth(client_id, client_secret)
+
+    async def verify_token(self, token: str) -> AccessToken | None:
+        """Return what the authorization server says about a token that is alive."""
+        async with httpx2.AsyncClient(trust_env=False, auth=self._auth) as client:
+            response = await client.post(self._endpoint, data={"token": token})
+        answer = response.raise_for_status().json()
+        if not answer["active"]:
+            return None
+        return AccessToken(
+            token=token,
+            client_id=answer["client_id"],
+            scopes=answer.get("scope", "").split(),
+            expires_at=answer["exp"],
+            resource=answer.get("aud"),
+            subject=answer.get("sub"),
+        )
+
+
+def build(url: str, settings: dict[str, str]) -> MCPServer[None]:
+    """Return the server with its two tools."""
+    server: MCPServer[None] = MCPServer(
+        "harbor-e2e",
+        token_verifier=Introspection(
+            settings["introspection_endpoint"], settings["client_id"], settings["client_secret"]
+        ),
+        auth=AuthSettings.model_validate(
+            {
+                "issuer_url": settings["issuer"],
+                "resource_server_url": url,
+                "required_scopes": [SCOPE],
+                "validate_token_resource": True,
+            }
+        ),
+    )
+
+    @server.tool()
+    def echo(text: str) -> str:
+        """Return the text."""
+        return text
+
+    @server.tool()
+    def add(a: int, b: int) -> int:
+        """Return the sum."""
+        return a + b
+
+    return server
+
+
+def main() -> None:
+    """Serve on a free loopback port until standard input ends."""
+    settings = json.loads(os.environ["HARBOR_E2E_MCP_SERVER"])
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
+        app = build(url, settings).streamable_http_app()
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+        server = uvicorn.Server(config)
+
+        def end_with_input() -> None:
+            sys.stdin.read()
+            server.should_exit = True
+
+        threading.Thread(target=end_with_input, daemon=True).start()
+        # Listening already: a request sent from now on waits for the server's loop.
+        sys.stdout.write(json.dumps({"url": url}) + "\n")
+        sys.stdout.flush()
+        server.run(sockets=[listening])
+
+
+if __name__ == "__main__":
+    main()

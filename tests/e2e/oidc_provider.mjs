@@ -1,0 +1,68 @@
+// A real authorization server for the end-to-end tests: `oidc-provider` on a free loopback port.
+//
+//     node oidc_provider.mjs NODE_MODULES '{"accessTokenSeconds": 3600, "issuerSlash": false}'
+//
+// Prints one JSON line when it listens, and ends when its standard input ends.
+import { randomBytes } from 'node:crypto';
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+const [, , nodeModules, settings] = process.argv;
+const { accessTokenSeconds = 3600, issuerSlash = false } = JSON.parse(settings ?? '{}');
+
+console.info = console.error; // its notices; standard output carries our one line
+const library = createRequire(join(nodeModules, 'x.js')).resolve('oidc-provider');
+const { Provider, errors } = await import(pathToFileURL(library));
+
+const introspector = { id: 'mcp-server', secret: randomBytes(24).toString('base64url') };
+
+function resourceServer(ctx, resource) {
+  if (new URL(resource).hostname !== '127.0.0.1') throw new errors.InvalidTarget();
+  return {
+    audience: resource,
+    scope: 'mcp:use',
+    accessTokenFormat: 'opaque',
+    accessTokenTTL: accessTokenSeconds,
+  };
+}
+
+function configuration() {
+  return {
+    clients: [{
+      client_id: introspector.id,
+      client_secret: introspector.secret,
+      grant_types: [],
+      response_types: [],
+      redirect_uris: [],
+    }],
+    cookies: { keys: [randomBytes(24).toString('base64url')] },
+    expiresWithSession: () => false,
+    features: {
+      devInteractions: { enabled: true },
+      introspection: { enabled: true },
+      registration: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo: resourceServer,
+        useGrantedResource: () => true, // a refresh need not repeat the resource (RFC 8707 §2.2)
+      },
+      revocation: { enabled: true },
+    },
+    issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
+    pkce: { required: () => true },
+    rotateRefreshToken: true, // a used refresh token that comes again revokes its grant
+    ttl: { AccessToken: accessTokenSeconds },
+  };
+}
+
+let answer; // the issuer holds the port, so the port comes first
+const server = createServer((request, response) => answer(request, response));
+server.listen(0, '127.0.0.1', () => {
+  const issuer = `http://127.0.0.1:${server.address().port}${issuerSlash ? '/' : ''}`;
+  answer = new Provider(issuer, configuration()).callback();
+  console.log(JSON.stringify({ issuer, introspector }));
+});
+
+process.stdin.resume().on('end', () => process.exit());
