@@ -563,6 +563,22 @@ class Harbor:
             vault.open()
             self._vault, self._source = vault, None
 
+    def reset_vault(self) -> Path | None:
+        """Set a vault aside that cannot be opened any more; the next use makes a new one.
+
+        Returns:
+            Where the old file is now, or None if there was none.
+
+        Raises:
+            VaultError: The file could not be renamed.
+        """
+        from harbor_oauth.vault.opening import set_vault_aside  # noqa: PLC0415 - late
+
+        with self._lock:
+            self.close()
+            self._vault = self._source = None
+            return set_vault_aside(self.vault_home, clock=self._clock)
+
     def _key(self, grant: str) -> GrantKey:
         key = self.vault.resolve(parse_grant_name(grant))
         if key is None:

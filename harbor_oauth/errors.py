@@ -155,7 +155,7 @@ class ProtocolError(HarborError):
 
     def __init__(self, message: str, *, requirement: str, next_step: str = "") -> None:
         """Name the broken rule in the text as well."""
-        super().__init__(f"{message} ({requirement})", next_step=next_step)
+        super().__init__(f"{message.removesuffix('.')} ({requirement}).", next_step=next_step)
         self.requirement = requirement
 
 

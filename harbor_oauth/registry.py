@@ -6,16 +6,18 @@ distributions claim, is an error for that name alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from harbor_oauth.errors import ProviderInvalidError, ProviderNotFoundError
-from harbor_oauth.providers import Provider, is_reserved
+from harbor_oauth.errors import InvalidNameError, ProviderInvalidError, ProviderNotFoundError
+from harbor_oauth.providers import Provider, check_server_name, is_reserved
+from harbor_oauth.providers.names import SHIPPED_PROVIDERS
 
 if TYPE_CHECKING:
-    from importlib_metadata import EntryPoint
+    from importlib_metadata import EntryPoint, IDistribution
 
 __all__ = [
     "DISTRIBUTION_PREFIX",
@@ -76,17 +78,12 @@ class Registry:
             found: dict[str, dict[str, InstalledProvider]] = {}
             options = {} if self._path is None else {"path": self._path}
             for distribution in distributions(**options):
-                for point in distribution.entry_points:
-                    if point.group == ENTRY_POINT_GROUP:
-                        claims = found.setdefault(point.name, {})
-                        # An editable install can be listed twice; the first on
-                        # the path is the one that an import finds.
-                        claims.setdefault(
-                            distribution.name,
-                            InstalledProvider(
-                                point.name, distribution.name, distribution.version, point
-                            ),
-                        )
+                for claim in _offered(distribution):
+                    # An editable install can be listed twice; the first on
+                    # the path is the one that an import finds.
+                    found.setdefault(claim.name, {}).setdefault(
+                        _normalized(claim.distribution), claim
+                    )
             self._found = {name: tuple(claims.values()) for name, claims in found.items()}
         return self._found
 
@@ -124,38 +121,83 @@ class Registry:
         claims = self._scan().get(name, ())
         if not claims:
             raise self._unknown(name)
-        if len(claims) > 1:
+        claim, *others = claims
+        if others:
             rivals = " and ".join(sorted(claim.distribution for claim in claims))
             raise ProviderInvalidError(
-                f"The distributions {rivals} both claim the provider {name!r}.",
-                next_step="Uninstall the one you do not want.",
+                f"The distributions {rivals} claim the same provider, {name!r}.",
+                next_step="Uninstall what you do not want.",
             )
-        claim = claims[0]
         label = f"{claim.distribution} {claim.version}"
         uninstall = f"Update or uninstall {claim.distribution}; other providers are not affected."
-        try:
-            provider = claim.entry_point.load()
-        except Exception as error:  # a plugin may raise anything at import
+        if not _may_claim(claim):
             raise ProviderInvalidError(
-                f"The provider {name!r} of {label} failed to load: "
-                f"{type(error).__name__}: {error}.",
-                next_step=uninstall,
-            ) from error
-        if not isinstance(provider, Provider) or provider.name != name:
-            raise ProviderInvalidError(
-                f"{label} offers {name!r}, but its entry point {claim.entry_point.value} "
-                "is not a provider of that name.",
+                f"{label} claims the provider {name!r}, which is not its to claim.",
                 next_step=uninstall,
             )
-        return provider
+        fault = "is not a provider of that name"
+        try:
+            provider = claim.entry_point.load()
+            if isinstance(provider, Provider) and provider.name == name:
+                return provider
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
+            fault = f"failed to load: {type(error).__name__}: {error}"
+            cause: BaseException | None = error
+        else:
+            cause = None
+        raise ProviderInvalidError(
+            f"{label} offers {name!r}, but its entry point {claim.entry_point.value} {fault}.",
+            next_step=uninstall,
+        ) from cause
 
     def _unknown(self, name: str) -> ProviderNotFoundError:
         known = ", ".join(self.names()) or "none"
         step = (
             f"Install it: {install_line(name)}"
-            if is_reserved(name)
+            if name in SHIPPED_PROVIDERS
             else "For any other MCP server: harbor dock --name NAME --url URL"
         )
         return ProviderNotFoundError(
             f"No provider {name!r} is installed (installed: {known}).", next_step=step
         )
+
+
+def _offered(distribution: IDistribution) -> list[InstalledProvider]:
+    """Return what one distribution offers: nothing, if its metadata is broken.
+
+    `distributions()` yields everything that is installed, also what half an
+    uninstall left behind; none of it may harm the others.
+    """
+    try:
+        return [
+            InstalledProvider(point.name, distribution.name, distribution.version, point)
+            for point in distribution.entry_points
+            if point.group == ENTRY_POINT_GROUP
+        ]
+    except Exception as error:  # noqa: BLE001 - unreadable metadata raises anything
+        import logging  # noqa: PLC0415 - rarely needed
+
+        logging.getLogger(__name__).info(
+            "skipped a distribution with unreadable metadata (%s)", type(error).__name__
+        )
+        return []
+
+
+def _normalized(distribution: str) -> str:
+    """Return a distribution's name as packaging tools compare it."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def _may_claim(claim: InstalledProvider) -> bool:
+    """Say whether a distribution may offer a provider of that name.
+
+    What is called `slack` receives Slack's token, so a reserved name belongs
+    to one distribution, and what only looks like it (`Slack`, a Cyrillic
+    letter) breaks the rule for names.
+    """
+    try:
+        check_server_name(claim.name)
+    except InvalidNameError:
+        return False
+    owner = f"{DISTRIBUTION_PREFIX}{claim.name}"
+    return not is_reserved(claim.name) or _normalized(claim.distribution) == owner

@@ -104,9 +104,22 @@ def _variable(name: str) -> str:
 
 
 def home_directory(environ: Mapping[str, str]) -> Path:
-    """Return `HARBOR_HOME`, or `~/.harbor`."""
-    named = environ.get("HARBOR_HOME")
-    return Path(named).expanduser().absolute() if named else Path.home() / ".harbor"
+    """Return `HARBOR_HOME`, or `~/.harbor`.
+
+    Raises:
+        ConfigurationError: This user has no home directory.
+    """
+    return _expanded(environ.get("HARBOR_HOME") or "~/.harbor").absolute()
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ConfigurationError(
+            f"The home directory in {path!r} is not known.",
+            next_step="Set HARBOR_HOME, or name the file, with an absolute path.",
+        ) from None
 
 
 def load_settings(
@@ -130,27 +143,28 @@ def load_settings(
     home = home_directory(environ) if home is None else home
     reader = _Reader(home / "config.toml")
     document = reader.document()
-    harbor = reader.table(document, "harbor")
-    issuers = reader.table(document, "issuers")
+    harbor = reader.table(document, "harbor", "harbor")
 
     def path(variable: str, key: str) -> Path | None:
-        value = environ.get(variable) or reader.text(harbor, key, f"harbor.{key}")
-        return Path(value).expanduser().absolute() if value else None
+        # What a file says counts from its own directory, not from whichever
+        # one a program was started in.
+        written = reader.text(harbor, key, f"harbor.{key}")
+        if value := environ.get(variable):
+            return _expanded(value).absolute()
+        return (home / _expanded(written)).absolute() if written else None
+
+    vault = reader.text(harbor, "vault", "harbor.vault")
 
     return Settings(
         home=home,
-        vault=environ.get("HARBOR_VAULT") or reader.text(harbor, "vault", "harbor.vault"),
+        vault=environ.get("HARBOR_VAULT") or vault or None,
         key_file=path("HARBOR_VAULT_KEY_FILE", "key_file"),
         passphrase_file=path("HARBOR_VAULT_PASSPHRASE_FILE", "passphrase_file"),
         client_metadata_url=reader.text(
             harbor, "client_metadata_url", "harbor.client_metadata_url"
         ),
         servers=MappingProxyType(reader.servers(document)),
-        issuers_without_s256=frozenset(
-            issuer
-            for issuer in issuers
-            if reader.flag(reader.table(issuers, issuer), "allow_missing_s256", f"issuers.{issuer}")
-        ),
+        issuers_without_s256=frozenset(reader.issuers_without_s256(document)),
         environ=MappingProxyType(environ),
     )
 
@@ -162,30 +176,41 @@ class _Reader:
         self._path = path
 
     def document(self) -> Mapping[str, Any]:
-        try:
-            text = self._path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return {}
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(
-                f"{self._path} cannot be read ({type(error).__name__}).",
-                next_step="Check its permissions and that it is UTF-8 text.",
-            ) from None
-        try:
-            document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            # The parser's message has line and column and none of the text.
-            raise ConfigurationError(
-                f"{self._path} is not valid TOML: {error}.",
-                next_step="Mend that line; nothing was changed.",
-            ) from None
+        document = self.parsed(self.content())
         version = document.get("version", CONFIG_VERSION)
-        if not isinstance(version, int) or version > CONFIG_VERSION:
+        if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+            raise self.wrong("version", "a whole number from 1 on")
+        if version > CONFIG_VERSION:
             raise ConfigurationError(
-                f"{self._path} has version {version!r}; this Harbor knows {CONFIG_VERSION}.",
+                f"{self._path} has version {version}; this Harbor knows {CONFIG_VERSION}.",
                 next_step="Use the newer Harbor that wrote it; nothing was changed.",
             )
         return document
+
+    def content(self) -> str:
+        try:
+            return self._path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+        except (OSError, UnicodeDecodeError) as error:
+            fault = type(error).__name__
+        # Raised out here: a decoder's error holds the whole file.
+        raise ConfigurationError(
+            f"{self._path} cannot be read ({fault}).",
+            next_step="Check its permissions and that it is UTF-8 text.",
+        )
+
+    def parsed(self, content: str) -> Mapping[str, Any]:
+        try:
+            return tomllib.loads(content)
+        except (ValueError, RecursionError) as error:
+            # Its text has line and column and no value; in later versions of
+            # Python it holds the file as well, so it is not kept.
+            fault = str(error)
+        raise ConfigurationError(
+            f"{self._path} is not valid TOML: {fault}.",
+            next_step="Mend that line; nothing was changed.",
+        )
 
     def wrong(self, place: str, expected: str) -> ConfigurationError:
         return ConfigurationError(
@@ -193,10 +218,10 @@ class _Reader:
             next_step="Mend it; nothing was changed.",
         )
 
-    def table(self, parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    def table(self, parent: Mapping[str, Any], key: str, place: str) -> Mapping[str, Any]:
         value = parent.get(key, {})
         if not isinstance(value, dict):
-            raise self.wrong(f"[{key}]", "a table")
+            raise self.wrong(place, "a table")
         return value
 
     def text(self, parent: Mapping[str, Any], key: str, place: str) -> str | None:
@@ -210,18 +235,29 @@ class _Reader:
     ) -> bool:
         value = parent.get(key, default)
         if not isinstance(value, bool):
-            raise self.wrong(f"{place}.{key}", "true or false")
+            raise self.wrong(place, "true or false")
         return value
 
-    def strings(self, parent: Mapping[str, Any], key: str, place: str) -> dict[str, str]:
-        table = self.table(parent, key)
+    def strings(self, parent: Mapping[str, Any], key: str, place: str) -> Mapping[str, str]:
+        table = self.table(parent, key, place)
         if not all(isinstance(value, str) for value in table.values()):
-            raise self.wrong(f"{place}.{key}", "a table of strings")
-        return dict(table)
+            raise self.wrong(place, "a table of strings")
+        return table
+
+    def issuers_without_s256(self, document: Mapping[str, Any]) -> list[str]:
+        tables = self.table(document, "issuers", "issuers")
+        return [issuer for issuer in tables if self.allows_missing_s256(tables, issuer)]
+
+    def allows_missing_s256(self, tables: Mapping[str, Any], issuer: str) -> bool:
+        place = f'issuers."{issuer}"'
+        table = self.table(tables, issuer, place)
+        return self.flag(table, "allow_missing_s256", f"{place}.allow_missing_s256")
 
     def servers(self, document: Mapping[str, Any]) -> dict[str, ServerEntry]:
-        tables = self.table(document, "servers")
-        return {name: self.server(name, self.table(tables, name)) for name in tables}
+        tables = self.table(document, "servers", "servers")
+        return {
+            name: self.server(name, self.table(tables, name, f"servers.{name}")) for name in tables
+        }
 
     def server(self, name: str, table: Mapping[str, Any]) -> ServerEntry:
         place = f"servers.{name}"
@@ -231,14 +267,14 @@ class _Reader:
         url = self.text(table, "url", f"{place}.url")
         command = self.text(table, "command", f"{place}.command")
         if (url is None) == (command is None):
-            raise self.wrong(f"[{place}]", "a server with either `url` or `command`")
+            raise self.wrong(place, "a server with either `url` or `command`")
         return ServerEntry(
             name=name,
             url=url,
             command=command,
             args=tuple(args),
             grant=self.text(table, "grant", f"{place}.grant"),
-            headers=self.strings(table, "headers", place),
-            env=self.strings(table, "env", place),
-            enabled=self.flag(table, "enabled", place, default=True),
+            headers=self.strings(table, "headers", f"{place}.headers"),
+            env=self.strings(table, "env", f"{place}.env"),
+            enabled=self.flag(table, "enabled", f"{place}.enabled", default=True),
         )

@@ -7,12 +7,15 @@ limit, and no error text holds a header, a body or a query.
 
 from __future__ import annotations
 
+import ipaddress
+import logging
 import os
 import re
 import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -25,7 +28,7 @@ from harbor_oauth.protocol.http import HttpRequest, HttpResponse
 from harbor_oauth.protocol.urls import is_loopback, require_endpoint
 
 if TYPE_CHECKING:
-    import requests
+    from urllib3 import BaseHTTPResponse
 
 __all__ = ["CONNECT_TIMEOUT", "RequestsTransport", "system_trust_adapter"]
 
@@ -34,9 +37,18 @@ CONNECT_TIMEOUT: Final = 5.0
 # Some web application firewalls answer 403 to a request without one
 # (hermes-agent PR #114902).
 _USER_AGENT: Final = "harbor_oauth"
-_FIELD_VALUE: Final = re.compile(r"[\x20-\x7e]*")
+# RFC 9110 §5.1 and §5.5, without the octets that clients encode differently.
+_FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FIELD_VALUE: Final = re.compile(r"(?! )[\x20-\x7e]*")
 _CHUNK: Final = 64 * 1024
 _NEXT_STEP: Final = "The stored sign-in is intact; try again."
+_THREAD: Final = "harbor-http"
+_HTTPS_PORT: Final = 443
+
+
+def _is_foreign(record: logging.LogRecord) -> bool:
+    """Say whether a log record is of somebody else's request."""
+    return record.threadName != _THREAD
 
 
 class RequestsTransport:
@@ -60,19 +72,25 @@ class RequestsTransport:
         """Open nothing yet."""
         self._environ = dict(os.environ if environ is None else environ)
         self._clock = clock
-        self._local = threading.local()
+        # urllib3 logs paths with their queries, where some servers want a key,
+        # and headers it cannot parse; the caller's own requests are logged as ever.
+        for name in ("connection", "connectionpool", "poolmanager", "response", "util.retry"):
+            logging.getLogger(f"urllib3.{name}").addFilter(_is_foreign)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Send one request and read the answer whole.
 
         Raises:
             InsecureEndpointError: The URL is neither https nor loopback http.
+            ConfigurationError: A header has a name or value none may have.
             TransportError: The network failed, or the deadline passed.
             MalformedResponseError: The answer is larger than the limit.
         """
         require_endpoint(request.url, "request URL")
         for name, value in request.headers.items():
             # HTTP clients put a bad value into their exception's text.
+            if not _FIELD_NAME.fullmatch(name):
+                raise ConfigurationError("A header's name has characters that none may have.")
             if not _FIELD_VALUE.fullmatch(value):
                 raise ConfigurationError(
                     f"The value of the header {name!r} has characters that no header may have.",
@@ -91,11 +109,12 @@ class RequestsTransport:
 
         def work() -> None:
             try:
-                outcome.append(self._exchange(request))
+                result: HttpResponse | BaseException = self._exchange(request)
             except BaseException as error:  # noqa: BLE001 - handed to the caller, below
-                outcome.append(error)
+                result = _judged(error, request)
+            outcome.append(result)
 
-        thread = threading.Thread(target=work, name="harbor-http", daemon=True)
+        thread = threading.Thread(target=work, name=_THREAD, daemon=True)
         thread.start()
         thread.join(request.timeout)
         if not outcome:
@@ -105,84 +124,82 @@ class RequestsTransport:
         return outcome[0]
 
     def _exchange(self, request: HttpRequest) -> HttpResponse:
+        """Send and read through a bare adapter.
+
+        A session would add cookies, `.netrc` and the environment, and would
+        read the whole body of a redirect, whatever its size.
+        """
         import requests  # noqa: PLC0415 - twelve times a bare interpreter's start
 
         deadline = self._clock() + request.timeout
-        try:
-            with (
-                self._session() as session,
-                session.request(
-                    request.method,
-                    request.url,
-                    headers=dict(request.headers),
-                    data=request.body,
-                    timeout=(min(CONNECT_TIMEOUT, request.timeout), request.timeout),
-                    allow_redirects=False,
-                    stream=True,
-                    proxies=self._proxies(request.url),
-                ) as answer,
-            ):
-                body = self._read(answer, request, deadline)
-                headers = {name.lower(): value for name, value in answer.headers.items()}
-                return HttpResponse(answer.status_code, headers, body, request.url)
-        except requests.exceptions.SSLError:
-            raise _failed(request, "has no certificate that this system trusts") from None
-        except requests.exceptions.ProxyError:
-            raise _failed(request, "could not be reached through the proxy") from None
-        except requests.exceptions.Timeout:
-            raise _failed(request, "did not answer in time") from None
-        except requests.exceptions.ConnectionError:
-            raise _failed(request, "could not be reached") from None
-        except (requests.exceptions.RequestException, OSError, ValueError) as error:
-            raise _failed(request, f"failed ({type(error).__name__})") from None
+        headers = {
+            "User-Agent": _USER_AGENT,
+            "Accept-Encoding": "gzip, deflate",
+            **request.headers,
+        }
+        prepared = requests.Request(
+            request.method, request.url, headers, data=request.body
+        ).prepare()
+        with (
+            closing(system_trust_adapter()) as adapter,
+            adapter.send(
+                prepared,
+                stream=True,
+                timeout=(min(CONNECT_TIMEOUT, request.timeout), request.timeout),
+                proxies=self._proxies(request.url),
+            ) as answer,
+        ):
+            body = self._read(answer.raw, request, deadline)
+            fields = {name.lower(): value for name, value in answer.headers.items()}
+            return HttpResponse(answer.status_code, fields, body, request.url)
 
-    def _read(self, answer: requests.Response, request: HttpRequest, deadline: float) -> bytes:
+    def _read(self, raw: BaseHTTPResponse, request: HttpRequest, deadline: float) -> bytes:
         """Read the decoded body up to the limit.
 
         `read1` returns what has arrived instead of waiting for a full chunk,
         so the deadline is looked at often; the limit counts decoded bytes, so
         a small compressed bomb is one too.
         """
-        import urllib3.exceptions  # noqa: PLC0415 - comes with requests
-
         body = bytearray()
-        try:
-            while chunk := answer.raw.read1(_CHUNK, decode_content=True):
-                body += chunk
-                if len(body) > request.limit:
-                    raise MalformedResponseError(
-                        f"{_where(request)} answered with more than {request.limit} bytes",
-                        requirement="size limit",
-                    )
-                if self._clock() > deadline:
-                    raise _failed(request, "did not answer in time")
-        except urllib3.exceptions.HTTPError:
-            raise _failed(request, "broke off its answer") from None
+        while chunk := raw.read1(_CHUNK, decode_content=True):
+            body += chunk
+            if len(body) > request.limit:
+                raise MalformedResponseError(
+                    f"{_where(request)} answered with more than {request.limit} bytes",
+                    requirement="size limit",
+                )
+            if self._clock() > deadline:
+                raise _failed(request, "did not answer in time")
         return bytes(body)
-
-    def _session(self) -> requests.Session:
-        """Return a session that takes nothing from files or the environment."""
-        import requests  # noqa: PLC0415 - twelve times a bare interpreter's start
-
-        session = requests.Session()
-        session.trust_env = False  # neither .netrc nor proxies nor CA overrides
-        session.headers.clear()
-        session.headers["User-Agent"] = _USER_AGENT
-        session.headers["Accept-Encoding"] = "gzip, deflate"
-        session.mount("https://", system_trust_adapter())
-        return session
 
     def _proxies(self, url: str) -> dict[str, str]:
         parts = urlsplit(url)
-        if is_loopback(parts.hostname or ""):
+        host = parts.hostname or ""
+        port = parts.port or _HTTPS_PORT
+        if is_loopback(host) or _is_exempt(host, port, self._variable("no_proxy") or ""):
             return {}
-        from requests.utils import should_bypass_proxies  # noqa: PLC0415 - as above
-
-        environ = {name.lower(): value for name, value in self._environ.items()}
-        if should_bypass_proxies(url, no_proxy=environ.get("no_proxy")):
-            return {}
-        proxy = environ.get(f"{parts.scheme}_proxy") or environ.get("all_proxy")
+        proxy = self._variable(f"{parts.scheme}_proxy") or self._variable("all_proxy")
         return {parts.scheme: proxy} if proxy else {}
+
+    def _variable(self, name: str) -> str | None:
+        """Return a variable; lower case first, as curl has it."""
+        return self._environ.get(name) or self._environ.get(name.upper())
+
+
+def _is_exempt(host: str, port: int, no_proxy: str) -> bool:
+    """Say whether `NO_PROXY` names a host: itself, its domain or its network.
+
+    The standard library and requests read it from the process's environment
+    only, and requests changes that for a moment, under other threads' feet.
+    """
+    for entry in no_proxy.lower().replace(",", " ").split():
+        suffix = f".{entry.lstrip('*.')}"
+        if entry == "*" or f".{host}".endswith(suffix) or f".{host}:{port}".endswith(suffix):
+            return True
+        with suppress(ValueError):  # a name is in no network
+            if ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False):
+                return True
+    return False
 
 
 def _where(request: HttpRequest) -> str:
@@ -191,6 +208,29 @@ def _where(request: HttpRequest) -> str:
 
 def _failed(request: HttpRequest, what: str) -> TransportError:
     return TransportError(f"{_where(request)} {what}.", next_step=_NEXT_STEP)
+
+
+def _judged(error: BaseException, request: HttpRequest) -> BaseException:
+    """Return what to raise for an error, without a link to it.
+
+    An HTTP client's own error holds the request, and its text the query;
+    `from None` would hide that and keep it as `__context__`.
+    """
+    import requests.exceptions as client  # noqa: PLC0415 - as above
+    import urllib3.exceptions as pool  # noqa: PLC0415 - as above
+
+    for kind, what in (
+        (client.SSLError, "did not offer TLS with a certificate that this system trusts"),
+        (client.ProxyError, "could not be reached through the proxy"),
+        (client.Timeout, "did not answer in time"),
+        (pool.TimeoutError, "did not answer in time"),
+        (client.ConnectionError, "could not be reached"),
+        (pool.HTTPError, "broke off its answer"),
+        ((OSError, ValueError), f"failed ({type(error).__name__})"),
+    ):
+        if isinstance(error, kind):
+            return _failed(request, what)
+    return error
 
 
 def system_trust_adapter() -> Any:  # noqa: ANN401 - a requests adapter, imported late
@@ -202,19 +242,28 @@ def system_trust_adapter() -> Any:  # noqa: ANN401 - a requests adapter, importe
     import truststore  # noqa: PLC0415 - needed for https only
     from requests.adapters import HTTPAdapter  # noqa: PLC0415 - as above
 
+    def context() -> ssl.SSLContext:
+        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
     class SystemTrustAdapter(HTTPAdapter):
         def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as its base
-            super().init_poolmanager(
-                *args, **kwargs, ssl_context=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            )
-
-        def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ANN401 - as its base
-            super().cert_verify(conn, url, verify, cert)
-            conn.ca_certs = conn.ca_cert_dir = None  # the base adds a bundle of its own
+            super().init_poolmanager(*args, **kwargs, ssl_context=context())
 
         def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401 - as its base
-            return super().proxy_manager_for(
-                proxy, **kwargs, ssl_context=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            )
+            if proxy.lower().startswith("https:"):
+                kwargs["proxy_ssl_context"] = context()
+            return super().proxy_manager_for(proxy, **kwargs, ssl_context=context())
+
+        def build_connection_pool_key_attributes(
+            self,
+            request: Any,  # noqa: ANN401 - as its base
+            verify: Any,  # noqa: ANN401, ARG002 - as its base; whatever it says
+            cert: Any = None,  # noqa: ANN401 - as its base
+        ) -> Any:  # noqa: ANN401 - as its base
+            return super().build_connection_pool_key_attributes(request, True, cert)  # noqa: FBT003 - as its base
+
+        def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ANN401, ARG002 - as its base
+            super().cert_verify(conn, url, True, cert)  # type: ignore[no-untyped-call]  # noqa: FBT003 - as its base
+            conn.ca_certs = conn.ca_cert_dir = None  # the base adds a bundle of its own
 
     return SystemTrustAdapter()

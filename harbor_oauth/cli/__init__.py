@@ -1,1 +1,38 @@
-"""Placeholder."""
+"""The command line: a thin front end that parses, calls the library and prints."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harbor_oauth.client import Harbor
+
+__all__ = ["main"]
+
+_INSTALL = """\
+error: the command line needs the extra 'cli'.
+next: pip install 'harbor-oauth[cli]'
+next: from a source tree: python3 dev.py install"""
+
+
+def main(argv: Sequence[str] | None = None, harbor: Harbor | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: The words after the command's name; the process's own when left out.
+        harbor: What the command works with; the user's own when left out.
+
+    Returns:
+        The exit code: 0 done, 1 error, 2 usage or cancelled, 4 sign-in
+        required, 75 try again. A server that is run gives its own.
+    """
+    try:
+        from harbor_oauth.cli.app import run
+    except ModuleNotFoundError as error:
+        if error.name != "click":
+            raise
+        print(_INSTALL, file=sys.stderr)
+        return 1
+    return run(sys.argv[1:] if argv is None else argv, harbor)

@@ -198,9 +198,8 @@ def dock_url(
         return _dock(harbor, entry, None, sign_in=False, on_url=on_url)
     provider = _provider_of(harbor, name, url)
     # A docked server's answer is known: docking it again asks nobody.
-    if entry.grant is None or account is not None:
-        if not harbor.needs_no_token(provider):
-            entry = attrs.evolve(entry, grant=_grant_name(provider, "mcp", account))
+    if (entry.grant is None or account is not None) and not harbor.needs_no_token(provider):
+        entry = attrs.evolve(entry, grant=_grant_name(provider, "mcp", account))
     return _dock(harbor, entry, provider, sign_in=entry.grant is not None, on_url=on_url)
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from harbor_oauth.errors import HarborError
+from typing import Final
+
 from harbor_oauth.protocol.http import Transport
+from harbor_oauth.protocol.oauth_error import clean
 from harbor_oauth.providers import AccountLookup
 from harbor_oauth.secret import Secret
 
 __all__ = ["look_up_account"]
 
+_LONGEST: Final = 128
+
 
 def look_up_account(
     transport: Transport, lookup: AccountLookup | None, access_token: Secret
 ) -> str | None:
-    """Return the account's name, or None.
+    """Return the account's name, made fit to show, or None.
 
     It is a courtesy to the reader: a failed look-up never fails a sign-in.
 
@@ -25,6 +29,7 @@ def look_up_account(
     if lookup is None:
         return None
     try:
-        return lookup.account(transport(lookup.request(access_token)))
-    except (HarborError, LookupError, TypeError, ValueError):
+        account = lookup.account(transport(lookup.request(access_token)))
+    except Exception:  # noqa: BLE001 - a plugin reads what a peer sent
         return None
+    return clean(account, _LONGEST) or None if isinstance(account, str) else None

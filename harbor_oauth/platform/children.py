@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess  # noqa: S404 - starting programs is this module's purpose
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -52,4 +52,4 @@ def replace_process(argv: Sequence[str], env: Mapping[str, str]) -> int:
     # Python ignores these, and what is ignored stays so in the new program.
     for name in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(name, signal.SIG_DFL)
-    os.execve(argv[0], list(argv), dict(env))  # noqa: S606 - no shell is wanted
+    return os.execve(argv[0], list(argv), dict(env))  # noqa: S606 - no shell is wanted

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-from harbor_oauth.errors import InsecureEndpointError, MalformedResponseError, TransportError
+from harbor_oauth.errors import MalformedResponseError, TransportError
 from harbor_oauth.protocol.http import HttpResponse
 from harbor_oauth.protocol.oauth_error import clean
 from harbor_oauth.secret import Secret
@@ -24,7 +24,6 @@ __all__ = [
     "is_success",
     "oauth_error",
     "read_members",
-    "refuse_redirect",
     "refuse_unavailable",
     "retry_after",
 ]
@@ -158,19 +157,6 @@ def _form(body: str) -> dict[str, str]:
 def is_success(response: HttpResponse) -> bool:
     """Say whether the status is 2xx; some servers create a token with 201."""
     return 200 <= response.status <= 299  # noqa: PLR2004 - RFC 9110 §15.3 counts in hundreds
-
-
-def refuse_redirect(response: HttpResponse, what: str) -> None:
-    """Refuse a redirect: with 307, the request's secrets would travel on.
-
-    Raises:
-        InsecureEndpointError: The status is 3xx.
-    """
-    if 300 <= response.status <= 399:  # noqa: PLR2004 - RFC 9110 §15.4 counts in hundreds
-        raise InsecureEndpointError(
-            f"The {what} at {response.endpoint} answered with a redirect, which is not followed.",
-            requirement="RFC 9700 §4.12",
-        )
 
 
 def refuse_unavailable(response: HttpResponse, what: str, *, now: float | None = None) -> None:

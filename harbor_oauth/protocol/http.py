@@ -103,7 +103,7 @@ def refuse_redirect(response: HttpResponse) -> HttpResponse:
     """
     if 300 <= response.status < 400:  # noqa: PLR2004 - the 3xx class
         raise InsecureEndpointError(
-            f"{response.endpoint} answered with a redirect, which is never followed",
+            f"{response.endpoint} answered with a redirect, which is not followed.",
             requirement="RFC 9700 §4.12",
         )
     return response

@@ -10,7 +10,6 @@ from harbor_oauth.errors import InsecureEndpointError, IssuerMismatchError, PKCE
 from harbor_oauth.protocol._answer import (
     is_success,
     read_members,
-    refuse_redirect,
     refuse_unavailable,
 )
 from harbor_oauth.protocol.http import (
@@ -18,6 +17,7 @@ from harbor_oauth.protocol.http import (
     METADATA_LIMIT,
     HttpRequest,
     HttpResponse,
+    refuse_redirect,
 )
 from harbor_oauth.protocol.urls import origin, require_endpoint
 
@@ -25,6 +25,7 @@ __all__ = [
     "ServerMetadata",
     "metadata_request",
     "parse_server_metadata",
+    "same_issuer",
     "server_metadata_urls",
 ]
 
@@ -164,13 +165,13 @@ def parse_server_metadata(response: HttpResponse, *, issuer: str) -> ServerMetad
             wrong type.
         IssuerMismatchError: The document is another issuer's.
     """
-    refuse_redirect(response, _WHAT)
+    refuse_redirect(response)
     refuse_unavailable(response, _WHAT)
     members = read_members(response, _WHAT, "RFC 8414 §3.2")
     if not is_success(response):
         members.refuse(f"has HTTP status {response.status}")
     found = members.required("issuer")
-    if not _same_issuer(found, issuer):
+    if not same_issuer(found, issuer):
         raise IssuerMismatchError(
             f"The metadata at {response.endpoint} is not of the issuer {issuer}.",
             requirement="RFC 8414 §3.3",
@@ -187,8 +188,8 @@ def parse_server_metadata(response: HttpResponse, *, issuer: str) -> ServerMetad
     return ServerMetadata(found, **known)
 
 
-def _same_issuer(found: str, asked: str) -> bool:
-    """Compare by code points, but let a root path be empty or a slash.
+def same_issuer(found: str, asked: str) -> bool:
+    """Compare issuers by code points, but let a root path be empty or a slash.
 
     RFC 8414 §3.3 wants them identical. Widely used servers announce an issuer
     with a root slash while resources name it without (python-sdk #3431);

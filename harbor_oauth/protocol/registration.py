@@ -15,7 +15,6 @@ from harbor_oauth.protocol._answer import (
     is_success,
     oauth_error,
     read_members,
-    refuse_redirect,
     refuse_unavailable,
     retry_after,
 )
@@ -24,6 +23,7 @@ from harbor_oauth.protocol.http import (
     DISCOVERY_TIMEOUT,
     HttpRequest,
     HttpResponse,
+    refuse_redirect,
 )
 from harbor_oauth.protocol.urls import origin, require_endpoint
 from harbor_oauth.secret import Secret
@@ -140,7 +140,7 @@ def parse_registration_response(
         TransportError: It cannot answer now: 408, 429 or 5xx.
         MalformedResponseError: The answer is not what RFC 7591 §3.2.1 says.
     """
-    refuse_redirect(response, _WHAT)
+    refuse_redirect(response)
     refuse_unavailable(response, _WHAT)
     members = read_members(response, _WHAT, "RFC 7591 §3.2.1")
     _check_error(response, members)

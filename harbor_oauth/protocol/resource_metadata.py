@@ -10,10 +10,9 @@ from harbor_oauth.errors import ResourceMismatchError
 from harbor_oauth.protocol._answer import (
     is_success,
     read_members,
-    refuse_redirect,
     refuse_unavailable,
 )
-from harbor_oauth.protocol.http import HttpResponse
+from harbor_oauth.protocol.http import HttpResponse, refuse_redirect
 from harbor_oauth.protocol.urls import canonical_resource, covers, origin, require_endpoint
 
 __all__ = ["ProtectedResourceMetadata", "parse_resource_metadata", "resource_metadata_urls"]
@@ -75,7 +74,7 @@ def parse_resource_metadata(
             wrong type.
         ResourceMismatchError: The document is another resource's.
     """
-    refuse_redirect(response, _WHAT)
+    refuse_redirect(response)
     refuse_unavailable(response, _WHAT)
     members = read_members(response, _WHAT, "RFC 9728 §3.2")
     if not is_success(response):

@@ -9,12 +9,11 @@ from harbor_oauth.protocol._answer import (
     is_success,
     oauth_error,
     read_members,
-    refuse_redirect,
     refuse_unavailable,
     retry_after,
 )
 from harbor_oauth.protocol.client_auth import ClientCredentials, authenticated_post
-from harbor_oauth.protocol.http import HttpRequest, HttpResponse
+from harbor_oauth.protocol.http import HttpRequest, HttpResponse, refuse_redirect
 from harbor_oauth.secret import Secret
 
 __all__ = ["parse_revocation_response", "revocation_request"]
@@ -57,7 +56,7 @@ def parse_revocation_response(response: HttpResponse) -> None:
         TransportError: It cannot answer now: 408, 429 or 5xx; the token still lives.
         MalformedResponseError: It refused without an error code.
     """
-    refuse_redirect(response, _WHAT)
+    refuse_redirect(response)
     if is_success(response):
         return
     refuse_unavailable(response, _WHAT)

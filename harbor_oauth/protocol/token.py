@@ -15,13 +15,12 @@ from harbor_oauth.protocol._answer import (
     is_success,
     oauth_error,
     read_members,
-    refuse_redirect,
     refuse_unavailable,
     retry_after,
 )
 from harbor_oauth.protocol._values import frozen_members, joined
 from harbor_oauth.protocol.client_auth import ClientCredentials, authenticated_post
-from harbor_oauth.protocol.http import HttpRequest, HttpResponse
+from harbor_oauth.protocol.http import HttpRequest, HttpResponse, refuse_redirect
 from harbor_oauth.secret import Secret
 
 __all__ = ["TokenResponse", "access_token_request", "parse_token_response", "refresh_request"]
@@ -161,7 +160,7 @@ def parse_token_response(
         MalformedResponseError: The answer is not what RFC 6749 §5 says.
         ProtocolError: The token's type is none of the allowed.
     """
-    refuse_redirect(response, _WHAT)
+    refuse_redirect(response)
     if not is_success(response):
         _refuse(response, now, mend)
     members = _mended(read_members(response, _WHAT, _RESPONSE, form=True), mend)

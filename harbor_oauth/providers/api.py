@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import attrs
 
 from harbor_oauth.errors import ConfigurationError
+from harbor_oauth.providers.names import check_server_name
 
 if TYPE_CHECKING:
     from harbor_oauth.protocol.http import HttpRequest, HttpResponse
@@ -130,7 +131,8 @@ class Resource:
         servers: URLs of the servers it serves; the first is the default.
         allowed_origins: Origins the token may be sent to, nothing else.
         issuer: The authorization server's issuer identifier, when known.
-        metadata: Pinned server metadata; None leaves it to discovery.
+        metadata: Pinned server metadata, which no document replaces; None
+            leaves it to discovery.
         resource: The RFC 8707 indicator to ask for; None asks for none unless
             protected resource metadata names one.
         discover: Whether to ask the first server who its authorization server
@@ -264,6 +266,18 @@ class Provider(Protocol):
         ...
 
 
+def _check_name(_: object, __: object, value: str) -> None:
+    check_server_name(value)
+
+
+def _check_resources(provider: OAuthProvider, _: object, value: tuple[Resource, ...]) -> None:
+    names = [check_server_name(resource.name) for resource in value]
+    if not names or len(set(names)) != len(names):
+        raise ConfigurationError(
+            f"The provider {provider.name!r} needs resources with different names."
+        )
+
+
 @attrs.frozen
 class OAuthProvider:
     """A provider made of data.
@@ -277,26 +291,20 @@ class OAuthProvider:
         servers_label: What its servers give access to; the display name when
             left out.
         documentation: The vendor's own page about OAuth.
+
+    Raises:
+        InvalidNameError: Its name, or a resource's, cannot be part of a grant name.
+        ConfigurationError: It has no resources, or two of one name.
     """
 
-    name: str
+    name: str = attrs.field(validator=_check_name)
     display_name: str
-    resources: tuple[Resource, ...] = attrs.field()
+    resources: tuple[Resource, ...] = attrs.field(validator=_check_resources)
     native_servers: tuple[NativeServer, ...] = ()
-    servers_label: str = attrs.field()
+    servers_label: str = attrs.field(
+        default=attrs.Factory(lambda self: self.display_name, takes_self=True)
+    )
     documentation: str | None = None
-
-    @servers_label.default
-    def _servers_label(self) -> str:
-        return self.display_name
-
-    @resources.validator
-    def _has_resources(self, _: object, value: tuple[Resource, ...]) -> None:
-        names = [resource.name for resource in value]
-        if not names or len(set(names)) != len(names):
-            raise ConfigurationError(
-                f"The provider {self.name!r} needs resources with different names."
-            )
 
     def resource(self, name: str | None = None) -> Resource:
         """Return the resource of that name, or the default one.

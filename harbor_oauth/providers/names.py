@@ -7,20 +7,21 @@ from typing import Final
 
 from harbor_oauth.errors import InvalidNameError
 
-__all__ = ["RESERVED_NAMES", "check_server_name", "is_reserved"]
+__all__ = ["RESERVED_NAMES", "SHIPPED_PROVIDERS", "check_server_name", "is_reserved"]
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
-# The providers that ship with the project, and the gateway's own routes. A
-# server under any other URL must not answer to one of these: what is called
-# `slack` receives Slack's token.
-RESERVED_NAMES: Final = frozenset(
+# The providers that ship with the project.
+SHIPPED_PROVIDERS: Final = frozenset(
     {
         *("slack", "atlassian", "linear", "notion", "sentry", "figma"),
         *("stripe", "vercel", "supabase", "cloudflare", "neon", "google"),
-        *("health", "ready", "metrics"),
     }
 )
+
+# A server under any other URL must not answer to one of these: what is called
+# `slack` receives Slack's token. The rest are the gateway's own routes.
+RESERVED_NAMES: Final = SHIPPED_PROVIDERS | {"health", "ready", "metrics"}
 
 
 def is_reserved(name: str) -> bool:

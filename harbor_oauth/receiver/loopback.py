@@ -109,6 +109,7 @@ class LoopbackReceiver(Generic[T]):
         self._page: _Page | None = None  # once a browser brought the answer
         self._connections: Connections | None = None
         self._authority = ""
+        self._opened: float | None = None
 
     def __enter__(self) -> Self:
         """Start."""
@@ -130,6 +131,7 @@ class LoopbackReceiver(Generic[T]):
             message = "a receiver is started once; make another one"
             raise RuntimeError(message)
         listeners = self._bind()
+        self._opened = self._clock()
         host = f"[{self._host}]" if ":" in self._host else self._host
         self._authority = f"{host}:{listeners[0].getsockname()[1]}"
         self._connections = Connections(listeners, self._respond, clock=self._clock)
@@ -184,7 +186,8 @@ class LoopbackReceiver(Generic[T]):
         """Wait for the answer.
 
         Args:
-            timeout: Seconds from now until the port is closed without one.
+            timeout: Seconds, from when the port was opened, until it is closed
+                without one.
 
         Returns:
             What the judge returned.
@@ -194,8 +197,9 @@ class LoopbackReceiver(Generic[T]):
             FlowTimeoutError: No answer came in time.
             FlowCancelledError: `cancel` or `close` was called.
         """
-        deadline = self._clock() + timeout
-        while not futures.wait((self._answer,), timeout=min(timeout, _TICK)).done:
+        opened = self._clock() if self._opened is None else self._opened
+        deadline = opened + timeout
+        while not futures.wait((self._answer,), timeout=min(max(timeout, 0), _TICK)).done:
             if self._clock() >= deadline:
                 self._give_up(self._timeout_error(timeout))
                 self._stop()

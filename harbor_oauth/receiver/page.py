@@ -34,6 +34,7 @@ main { width: 100%; max-width: 27rem; padding: 2.5rem 2.25rem; text-align: cente
   color: var(--sign); background: var(--tint); }
 h1 { margin: 0 0 .5rem; font-size: 1.375rem; line-height: 1.3; font-weight: 600; }
 p { margin: 0; color: var(--soft); text-wrap: balance; }
+p + p { margin-top: .5rem; }
 """
 
 _DIGEST: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -61,7 +62,7 @@ def _response(status: HTTPStatus, *fields: tuple[str, str], body: bytes = b"") -
     return "\r\n".join([*lines, "", ""]).encode("ascii") + body
 
 
-def _page(status: HTTPStatus, *, sign: str, kind: str, title: str, text: str) -> bytes:
+def _page(status: HTTPStatus, *, sign: str, kind: str, title: str, text: str, more: str) -> bytes:
     body = f"""<!doctype html>
 <html lang="en">
 <head>
@@ -75,6 +76,7 @@ def _page(status: HTTPStatus, *, sign: str, kind: str, title: str, text: str) ->
 <div class="sign" aria-hidden="true">{sign}</div>
 <h1>{title}</h1>
 <p>{text}</p>
+<p>{more}</p>
 </main>
 </body>
 </html>
@@ -87,8 +89,8 @@ DONE: Final = _page(
     sign="&#10003;",
     kind="yes",
     title="Sign-in received",
-    text="You can close this tab and go back to your terminal or application. "
-    "It carries on from here.",
+    text="Close this tab and go back to your terminal or application.",
+    more="It carries on from here.",
 )
 
 FAILED: Final = _page(
@@ -96,8 +98,8 @@ FAILED: Final = _page(
     sign="!",
     kind="no",
     title="Sign-in was not completed",
-    text="You can close this tab and go back to your terminal or application. "
-    "It says why, and how to try again.",
+    text="Close this tab and go back to your terminal or application.",
+    more="The reason is shown there.",
 )
 
 # A person sees it who comes back to the tab of an earlier sign-in.
@@ -105,9 +107,9 @@ STRAY: Final = _page(
     HTTPStatus.BAD_REQUEST,
     sign="?",
     kind="no",
-    title="Not the sign-in we wait for",
-    text="This answer belongs to another sign-in, so it was not used. "
-    "Go back to your terminal or application and follow its latest link.",
+    title="Not the awaited sign-in",
+    text="This answer is not the one that is awaited, so it was not used.",
+    more="Go back to your terminal or application and use its latest link.",
 )
 
 NO_CONTENT: Final = _response(HTTPStatus.NO_CONTENT)

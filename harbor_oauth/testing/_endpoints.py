@@ -100,7 +100,9 @@ class OAuthEndpoints(LoopbackServer):
 
     def _new_secret(self, kind: str) -> str:
         random = base64.urlsafe_b64encode(self.entropy(24)).rstrip(b"=").decode()
-        return "-".join(filter(None, (self.canary, kind, random)))
+        # A client identifier is public, so it must not set a canary off.
+        mark = "" if kind == "client" else self.canary
+        return "-".join(filter(None, (mark, kind, random)))
 
     def _endpoint(self, path: str) -> str:
         if "/.well-known/" in path:

@@ -178,8 +178,11 @@ class TokenSource:
             raise _login_required(
                 self._vault, key, "dead", record.dead_cause or "the server ended the grant"
             )
-        held = _Held(record, generation, self._clock(), self._monotonic())
-        self._held[key] = held
+        held = self._held.get(key)
+        if held is None or held.generation != generation:
+            # Only a new generation starts the clocks anew.
+            held = _Held(record, generation, self._clock(), self._monotonic())
+            self._held[key] = held
         return held
 
     def _refresh(self, key: GrantKey, held: _Held) -> _Held:

@@ -137,9 +137,10 @@ class KeychainKeySource:
 
         def round_trip(keychain: Keychain) -> bool:
             keychain.set_password(SERVICE, user, value)
-            kept = keychain.get_password(SERVICE, user) == value
-            keychain.delete_password(SERVICE, user)
-            return kept
+            try:
+                return keychain.get_password(SERVICE, user) == value
+            finally:
+                keychain.delete_password(SERVICE, user)
 
         kept, _ = self._ask(round_trip, None)
         if not kept:
@@ -205,6 +206,7 @@ class KeychainKeySource:
         """Do work with the keychain in a thread, and translate what it raises."""
         remembered = None if parameters is None else str(parameters.get("backend", ""))
         answer: Future[tuple[_T, str]] = Future()
+        given_up = threading.Event()
 
         def run() -> None:
             try:
@@ -213,7 +215,7 @@ class KeychainKeySource:
                     if self._keychain is None
                     else ("given", self._keychain)
                 )
-                answer.set_result((work(keychain), name))
+                answer.set_result((work(_Attended(keychain, given_up)), name))
             except BaseException as error:  # noqa: BLE001 - it is raised in the other thread
                 answer.set_exception(error)
 
@@ -222,10 +224,28 @@ class KeychainKeySource:
         try:
             return answer.result(self._deadline)
         except TimeoutError:
-            raise _too_slow(self._deadline) from None
+            given_up.set()
+            refusal: VaultError = _too_slow(self._deadline)
         except Exception as error:  # noqa: BLE001 - every back end raises its own
-            # Without the cause: a back end's error may hold what it was given.
-            raise _translated(error) from None
+            refusal = _translated(error)
+        # Raised here, because a back end's error may hold what it was given, and
+        # would travel along as the context of what is raised above.
+        raise refusal
+
+
+class _Attended:
+    """A keychain that stores nothing once its caller has given up waiting."""
+
+    def __init__(self, keychain: Keychain, given_up: threading.Event) -> None:
+        self._given_up = given_up
+        self._keychain = keychain
+        self.get_password = keychain.get_password
+        self.delete_password = keychain.delete_password
+
+    def set_password(self, service: str, username: str, password: str, /) -> None:
+        if self._given_up.is_set():
+            raise TimeoutError
+        self._keychain.set_password(service, username, password)
 
 
 def _translated(error: Exception) -> VaultError:

@@ -10,7 +10,6 @@ from typing import Final
 
 from harbor_oauth.errors import (
     ConfigurationError,
-    VaultError,
     VaultNotInitializedError,
     VaultUnavailableError,
 )
@@ -27,6 +26,7 @@ from harbor_oauth.vault.vault import Vault
 __all__ = ["DATABASE", "KEY_SOURCES", "open_vault", "set_vault_aside"]
 
 DATABASE: Final = "vault.db"
+_DEFAULT: Final = "default"
 KEY_SOURCES: Final = ("keychain", "passphrase", "keyfile", "memory")
 
 _ALTERNATIVES: Final = (
@@ -81,7 +81,8 @@ def open_vault(
             case "passphrase":
                 return PassphraseKeySource(passphrase or _nobody_to_ask, entropy=entropy)
             case "keychain" | "default" as kind:
-                return (KeychainKeySource if kind == "keychain" else _DefaultKeychain)(
+                keychain_source = KeychainKeySource if kind == "keychain" else _DefaultKeychain
+                return keychain_source(
                     keychain=keychain,
                     lock=home / "keychain.lock",
                     deadline=keychain_deadline,
@@ -107,9 +108,6 @@ def set_vault_aside(home: Path, *, clock: Callable[[], float] = time.time) -> Pa
     """
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(clock()))
     return SqliteStorage(home / DATABASE).set_aside(f".aside-{stamp}")
-
-
-_DEFAULT: Final = "default"
 
 
 class _DefaultKeychain(KeychainKeySource):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import os
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -62,7 +63,7 @@ class PassphraseKeySource:
     def create(self, vault_id: str) -> CreatedKey:  # noqa: ARG002 - the protocol's; the salt is unique
         """Compute the key of a new vault from a new salt."""
         salt = self._entropy(_SALT_BYTES)
-        parameters = {**self._costs, "salt": base64.b64encode(salt).decode()}
+        parameters: dict[str, str | int] = {**self._costs, "salt": base64.b64encode(salt).decode()}
         return CreatedKey(self._derive(salt, self._costs), parameters)
 
     def load(
@@ -120,12 +121,13 @@ def passphrase_file(path: Path) -> Callable[[], Secret]:
 
     def read() -> Secret:
         try:
-            text = read_private(path, limit=_FILE_LIMIT).decode()
+            data = read_private(path, limit=_FILE_LIMIT)
         except OSError as error:
             raise VaultUnavailableError(f"The passphrase file cannot be used: {error}") from error
-        except UnicodeDecodeError:
-            raise VaultKeyError(f"The passphrase in {path} is not UTF-8 text.") from None
-        return Secret(text.removesuffix("\n").removesuffix("\r"))
+        with contextlib.suppress(UnicodeDecodeError):
+            return Secret(data.decode().removesuffix("\n").removesuffix("\r"))
+        # Not raised from that error, which carries the octets.
+        raise VaultKeyError(f"The passphrase in {path} is not UTF-8 text.")
 
     return read
 

@@ -275,8 +275,9 @@ class _Members:
         try:
             members = json.loads(data)
         except ValueError:
-            # A JSONDecodeError carries the whole document.
-            raise _damaged() from None
+            # Raised below: the error here carries the whole document, and would
+            # travel along as the context of what is raised inside this block.
+            members = None
         if not isinstance(members, dict) or type(members.get("format")) is not int:
             raise _damaged()
         self._members: dict[str, object] = members

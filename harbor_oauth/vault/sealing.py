@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from harbor_oauth.errors import VaultFormatError, VaultKeyError, VaultRecordError
+from harbor_oauth.errors import VaultKeyError, VaultRecordError
 from harbor_oauth.vault.storage import Meta
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ def unseal(key: bytes, sealed: bytes, *, vault_id: str, name: str, generation: i
     """Open what `seal` made, in the same place.
 
     Raises:
-        VaultFormatError: A newer version sealed it.
         VaultRecordError: It is damaged, or belongs to another place.
     """
     value = _decrypt(key, sealed, _place("record", vault_id, name, generation))
@@ -82,7 +81,6 @@ def unseal_data_key(key: bytes, meta: Meta) -> bytes:
     """Open the data key.
 
     Raises:
-        VaultFormatError: A newer version sealed it.
         VaultRecordError: The vault's meta row is damaged.
         VaultKeyError: The row is whole, and the key is not its key.
     """
@@ -118,11 +116,10 @@ def _decrypt(key: bytes, sealed: bytes, place: bytes) -> bytes | None:
     )
 
     version, nonce = sealed[:1], sealed[1 : 1 + _NONCE_BYTES]
-    if version > _VERSION:
-        raise VaultFormatError(
-            "A record of the vault was sealed by a newer version of this program.",
-            next_step="Update harbor-oauth; nothing was changed.",
-        )
+    # Another version is damage: a vault with records of a newer kind says so in
+    # its own format, before any of them is read.
+    if version != _VERSION:
+        return None
     try:
         return _cipher(key).decrypt(nonce, sealed[1 + _NONCE_BYTES :], version + place)
     except (InvalidTag, ValueError):  # ValueError: the nonce is cut short

@@ -36,8 +36,10 @@ from harbor_oauth.vault.statements import (
     apply,
     check_format,
     create_tables,
+    index_damaged,
     insert_meta,
     read_meta,
+    states,
 )
 from harbor_oauth.vault.storage import Change, Event, Intent, Lease, Meta, Row
 
@@ -99,24 +101,35 @@ class SqliteStorage:
 
     def names(self, prefix: str = "") -> tuple[str, ...]:
         """Return the names of the records, sorted."""
-        query = """
-            SELECT name FROM records
-            WHERE sealed IS NOT NULL AND substr(name, 1, length(?)) = ? ORDER BY name
-        """
-        return tuple(name for (name,) in self._rows(query, prefix, prefix))
+        with self._snapshot() as connection:
+            found = {} if connection is None else states(connection)
+        return tuple(
+            sorted(name for name, (_, value) in found.items() if value and name.startswith(prefix))
+        )
 
     def get(self, name: str) -> Row | None:
         """Return a record, or None if there is none."""
         query = """
-            SELECT name, generation, sealed, updated FROM records
-            WHERE name = ? AND sealed IS NOT NULL
+            SELECT CAST(generation AS INTEGER), CAST(sealed AS BLOB), CAST(updated AS REAL)
+            FROM records WHERE name = ? AND sealed IS NOT NULL
         """
-        return next((Row(*row) for row in self._rows(query, name)), None)
+        with self._snapshot() as connection:
+            if connection is None:
+                return None
+            row = connection.execute(query, (name,)).fetchone()
+            if row is not None:
+                return Row(name, *row)
+            _, present = states(connection).get(name, (0, 0))
+            if present:
+                raise index_damaged()
+        return None
 
     def generation(self, name: str) -> int:
         """Return the last generation a name had; 0 if it had none."""
-        query = "SELECT generation FROM records WHERE name = ?"
-        return next((generation for (generation,) in self._rows(query, name)), 0)
+        with self._snapshot() as connection:
+            found = {} if connection is None else states(connection)
+        generation, _ = found.get(name, (0, 0))
+        return generation
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Make all changes in one transaction."""
@@ -132,10 +145,13 @@ class SqliteStorage:
     def history(self, name: str) -> tuple[Event, ...]:
         """Return a record's events, oldest first."""
         query = "SELECT name, at, event, detail FROM history WHERE name = ? ORDER BY id"
-        return tuple(
-            Event(name, at, event, json.loads(detail))
-            for name, at, event, detail in self._rows(query, name)
-        )
+        try:
+            return tuple(
+                Event(name, at, event, json.loads(detail))
+                for name, at, event, detail in self._rows(query, name)
+            )
+        except (TypeError, ValueError):
+            raise _file_damaged("an event of its history is unreadable") from None
 
     def acquire_lease(self, name: str, owner: str, *, ttl: float, now: float) -> Lease | None:
         """Take or renew a lease, unless somebody else holds it."""
@@ -170,19 +186,34 @@ class SqliteStorage:
             with FileLock(self._path.with_suffix(".lock"), timeout=self._creation_timeout):
                 self.close()
                 target = self._path.with_name(self._path.name + suffix)
-                found = None
-                # The log first: beside a new database it would be read as its.
-                for ending in ("-wal", "-shm", ""):
+                found: Path | None = None
+                # The database first: its log alone is never taken for a vault.
+                for ending in ("", "-wal", "-shm"):
                     with contextlib.suppress(FileNotFoundError):
-                        found = self._beside(ending).rename(f"{target}{ending}")
+                        self._beside(ending).rename(f"{target}{ending}")
+                        found = target
                 sync_directory(self._path.parent)
         return found
 
     def _rows(self, query: str, *values: str) -> list[Any]:
         """Run a query; there is nothing in a vault that does not exist."""
+        with self._snapshot() as connection:
+            return [] if connection is None else connection.execute(query, values).fetchall()
+
+    @contextlib.contextmanager
+    def _snapshot(self) -> Iterator[Connection | None]:
+        """Give a connection that sees one state throughout, or None without a vault."""
         with _refusals():
             connection = self._existing()
-            return [] if connection is None else connection.execute(query, values).fetchall()
+            if connection is None:
+                yield None
+                return
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -253,7 +284,8 @@ class SqliteStorage:
 
     def _refuse_orphan(self) -> None:
         log = self._beside("-wal")
-        if log.exists():
+        # Looked for again: another process may just have made both.
+        if log.exists() and not self._path.exists():
             raise VaultFormatError(
                 f"{self._path} is gone, and its log {log.name} is still there.",
                 next_step="Restore the file, or set the rest aside with: harbor chest reset",
@@ -280,18 +312,20 @@ def _refusals() -> Iterator[None]:
         raise
     except sqlite3.DatabaseError as error:
         raise _translated(error) from error
+    except UnicodeDecodeError as error:  # SQLite's own sentence quotes what is damaged
+        raise _file_damaged("its text is not UTF-8") from error
     except OSError as error:
         raise VaultUnavailableError(f"The vault cannot be used: {error}") from error
 
 
 def _translated(error: sqlite3.DatabaseError) -> VaultError:
     # The primary code is the low byte (sqlite.org/rescode.html).
-    match getattr(error, "sqlite_errorcode", 0) & 0xFF:
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    if code is None:  # not SQLite's: a value could not be read as what it should be
+        return _file_damaged(str(error))
+    match code & 0xFF:
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_ERROR:
-            return VaultFormatError(
-                f"The vault's file is damaged or not a vault ({error}); it was not changed.",
-                next_step="Restore it from a backup, or set it aside with: harbor chest reset",
-            )
+            return _file_damaged(str(error))
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return VaultUnavailableError(
                 "The vault is busy: another process has been writing for too long.",
@@ -302,3 +336,10 @@ def _translated(error: sqlite3.DatabaseError) -> VaultError:
                 f"The vault's file cannot be read or written: {error}.",
                 next_step="Look at the disk's free space and at the file's permissions.",
             )
+
+
+def _file_damaged(how: str) -> VaultFormatError:
+    return VaultFormatError(
+        f"The vault's file is damaged or not a vault ({how}); it was not changed.",
+        next_step="Restore it from a backup, or set it aside with: harbor chest reset",
+    )

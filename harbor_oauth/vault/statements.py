@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from pathlib import Path
@@ -27,12 +28,16 @@ __all__ = [
     "apply",
     "check_format",
     "create_tables",
+    "index_damaged",
     "insert_meta",
     "read_meta",
+    "states",
 ]
 
 _APPLICATION_ID: Final = 0x48724256
 """Tells `file` and us what the database is (sqlite.org/fileformat2.html §1.3)."""
+
+_DIGEST_BYTES: Final = 16
 
 _SCHEMA: Final = """
 CREATE TABLE meta (
@@ -51,6 +56,10 @@ CREATE TABLE records (
     sealed BLOB,
     updated REAL NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE contents (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    digest BLOB NOT NULL
+);
 CREATE TABLE leases (
     name TEXT PRIMARY KEY,
     owner TEXT NOT NULL,
@@ -77,16 +86,22 @@ CREATE INDEX history_name ON history (name, id);
 
 # A deleted record keeps its row, without a value, so that its generation never
 # repeats: an old sealed value would open again under an old generation.
-_INSERT: Final = """
-INSERT INTO records (name, generation, sealed, updated) VALUES (?, ?, ?, ?)
-ON CONFLICT (name) DO NOTHING
+_PUT: Final = """
+INSERT OR REPLACE INTO records (name, generation, sealed, updated) VALUES (?, ?, ?, ?)
 """
-_UPDATE: Final = """
-UPDATE records SET generation = ?, sealed = ?, updated = ? WHERE name = ? AND generation = ?
+_DELETE: Final = "UPDATE records SET generation = ?, sealed = NULL WHERE name = ?"
+# The casts: in a damaged file any column may hold a value of any type.
+_STATE: Final = """
+SELECT CAST(generation AS INTEGER), sealed IS NOT NULL FROM records WHERE name = ?
 """
-_DELETE: Final = """
-UPDATE records SET generation = generation + 1, sealed = NULL
-WHERE name = ? AND generation = ? AND sealed IS NOT NULL
+_STATES: Final = """
+SELECT CAST(name AS TEXT), CAST(generation AS INTEGER), sealed IS NOT NULL FROM records
+"""
+_META: Final = """
+SELECT CAST(vault_id AS TEXT), CAST(format AS INTEGER), CAST(key_source AS TEXT),
+    CAST(key_parameters AS TEXT), CAST(sealed_data_key AS BLOB), CAST(created AS REAL),
+    CAST(machine_id AS TEXT)
+FROM meta
 """
 LEASE: Final = """
 INSERT INTO leases (name, owner, pid, expires_at, fence) VALUES (:name, :owner, :pid, :until, 1)
@@ -110,13 +125,14 @@ def create_tables(connection: sqlite3.Connection) -> None:
         f"PRAGMA application_id = {_APPLICATION_ID};"
         f"PRAGMA user_version = {STORAGE_FORMAT};{_SCHEMA}"
     )
+    connection.execute("INSERT INTO contents VALUES (1, ?)", (bytes(_DIGEST_BYTES),))
 
 
 def check_format(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse another program's database, and a newer format."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if application != _APPLICATION_ID:
+    if application != _APPLICATION_ID or version < 1:
         raise VaultFormatError(f"{path} is not a vault; it was not changed.")
     if version > STORAGE_FORMAT:
         raise VaultFormatError(
@@ -127,15 +143,16 @@ def check_format(connection: sqlite3.Connection, path: Path) -> None:
 
 def read_meta(connection: sqlite3.Connection) -> Meta:
     """Return the meta row, which every vault has."""
-    row = connection.execute(
-        "SELECT vault_id, format, key_source, key_parameters, sealed_data_key, created, machine_id"
-        " FROM meta"
-    ).fetchone()
+    row = connection.execute(_META).fetchone()
     try:
         vault_id, version, kind, parameters, sealed, created, machine = row
-        return Meta(vault_id, version, kind, json.loads(parameters), sealed, created, machine)
+        remembered = dict(json.loads(parameters))
     except (TypeError, ValueError):
-        raise VaultFormatError("The vault's own description is damaged.") from None
+        raise VaultFormatError(
+            "The vault's own description is damaged; nothing was changed.",
+            next_step="Restore the file from a backup, or set it aside with: harbor chest reset",
+        ) from None
+    return Meta(vault_id, version, kind, remembered, sealed, created, machine)
 
 
 def insert_meta(connection: sqlite3.Connection, meta: Meta) -> None:
@@ -161,13 +178,18 @@ def apply(connection: sqlite3.Connection, change: Change) -> None:
         VaultConflictError: Its generation does not fit.
     """
     match change:
-        case Put(name, sealed, 1, updated):
-            _one(connection.execute(_INSERT, (name, 1, sealed, updated)), name)
         case Put(name, sealed, generation, updated):
-            values = (generation, sealed, updated, name, generation - 1)
-            _one(connection.execute(_UPDATE, values), name)
+            before = _state(connection, name)
+            if before[0] != generation - 1:
+                raise conflict(name)
+            connection.execute(_PUT, (name, generation, sealed, updated))
+            _count(connection, name, before, (generation, 1))
         case Delete(name, generation):
-            _one(connection.execute(_DELETE, (name, generation)), name)
+            before = _state(connection, name)
+            if before != (generation, 1):
+                raise conflict(name)
+            connection.execute(_DELETE, (generation + 1, name))
+            _count(connection, name, before, (generation + 1, 0))
         case PutIntent(intent):
             connection.execute(
                 "INSERT OR REPLACE INTO intents (name, generation, digest, started_at, owner)"
@@ -184,6 +206,63 @@ def apply(connection: sqlite3.Connection, change: Change) -> None:
             connection.execute(_PRUNE, (event.name, event.name, HISTORY_LIMIT))
 
 
-def _one(cursor: sqlite3.Cursor, name: str) -> None:
-    if cursor.rowcount != 1:
-        raise conflict(name)
+def states(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:
+    """Return the state of every name: its generation, and 1 if it has a value.
+
+    Nothing is called absent without asking here. A damaged page can make a
+    record disappear without an error, for SQLite has no checksums. The digest
+    counts every name with its state; what is in a record is proved by its seal.
+
+    Raises:
+        VaultFormatError: The names are not those that were stored.
+    """
+    counted = bytes(_DIGEST_BYTES)
+    found = {}
+    for name, generation, present in connection.execute(_STATES):
+        found[name] = (generation, present)
+        counted = _combined(counted, _share(name, found[name]))
+    if _digest(connection) != counted:
+        raise index_damaged()
+    return found
+
+
+def _state(connection: sqlite3.Connection, name: str) -> tuple[int, int]:
+    """Return the generation of a name, and 1 if it has a value."""
+    generation, present = connection.execute(_STATE, (name,)).fetchone() or (0, 0)
+    return generation, present
+
+
+def _count(
+    connection: sqlite3.Connection, name: str, before: tuple[int, int], after: tuple[int, int]
+) -> None:
+    """Take a name's old state out of the digest, and its new one in."""
+    change = _share(name, after)
+    if before != (0, 0):
+        change = _combined(change, _share(name, before))
+    digest = _combined(_digest(connection), change)
+    connection.execute("UPDATE contents SET digest = ?", (digest,))
+
+
+def _digest(connection: sqlite3.Connection) -> bytes:
+    query = "SELECT CAST(digest AS BLOB) FROM contents"
+    (digest,) = connection.execute(query).fetchone() or (None,)
+    if not isinstance(digest, bytes) or len(digest) != _DIGEST_BYTES:
+        raise index_damaged()
+    return digest
+
+
+def index_damaged() -> VaultFormatError:
+    """Return the error of an index in which something cannot be found."""
+    return VaultFormatError(
+        "The vault's index is damaged: a record is missing or has another name.",
+        next_step="Restore the file from a backup; grants named in full can still be used.",
+    )
+
+
+def _share(name: str, state: tuple[int, int]) -> bytes:
+    return hashlib.sha256(json.dumps([name, *state]).encode()).digest()[:_DIGEST_BYTES]
+
+
+def _combined(one: bytes, other: bytes) -> bytes:
+    """Add up shares in any order; the same share twice takes itself out again."""
+    return bytes(a ^ b for a, b in zip(one, other, strict=True))

@@ -53,6 +53,10 @@ class Vault(SealedRecords):
         Raises:
             InvalidNameError: The name fits several grants and no default decides.
         """
+        if name.resource is not None and name.account is not None:
+            # Named in full, it is found even where the index is damaged.
+            key = GrantKey(name.provider, name.resource, name.account)
+            return key if self.grant_generation(key) else None
         grants = [key for key in self.grants() if key.provider == name.provider]
         resource = name.resource or (
             self._pointer(default_resource_name(name.provider)) if grants else None

@@ -14,8 +14,9 @@ import attrs
 import pytest
 
 from harbor_oauth.testing import AuthorizationServer, Client
+from harbor_oauth.testing.fixtures import authorization_server, mcp_server
 
-pytest_plugins = ["harbor_oauth.testing.fixtures"]
+__all__ = ["authorization_server", "mcp_server"]  # pytest finds fixtures by name
 
 VERIFIER = "v" * 43
 REDIRECT_URI = "http://127.0.0.1:4711/callback"

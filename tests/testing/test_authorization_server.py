@@ -547,12 +547,14 @@ def test_posted_endpoints_take_nothing_else(user: Any, ask: Any, endpoint: str) 
 
 
 def test_entropy_and_canary_mark_what_it_makes(new_user: Any) -> None:
-    """Every secret comes from the given entropy and carries the prefix."""
+    """Every secret comes from the given entropy and carries the prefix; a client id is none."""
     counter = iter(range(1, 100))
     with AuthorizationServer(
         entropy=lambda size: bytes([next(counter)]) * size, canary="cnry"
     ) as server:
-        tokens = new_user(server).sign_in()
+        user = new_user(server)
+        tokens = user.sign_in()
+    assert user.client.client_id == "client-" + "AQEB" * 8
     # Client 1, code 2, refresh token 3, access token 4.
     assert tokens["refresh_token"] == "cnry-refresh-" + "AwMD" * 8
     assert tokens["access_token"] == "cnry-access-" + "BAQE" * 8

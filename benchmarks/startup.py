@@ -1,0 +1,99 @@
+"""Start-up, as a multiple of `python -c pass` on the same machine at the same time.
+
+    python3 dev.py bench startup [-- --rounds 30]
+
+The programs take turns, so that a machine which gets busier slows all of them alike; each
+number is a median. It prints whether the goals are met and fails nobody: time is not a test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+from typing import Final
+
+SCRIPTS: Final = Path(sysconfig.get_path("scripts"))
+BASE: Final = "python -c pass"
+IMPORT: Final = "import harbor_oauth"
+HARBOR: Final = "harbor --help"
+KEYRING: Final = "keyring --help"
+
+COMMANDS: Final = {
+    BASE: [sys.executable, "-c", "pass"],
+    IMPORT: [sys.executable, "-c", "import harbor_oauth"],
+    HARBOR: [str(SCRIPTS / "harbor"), "--help"],
+    KEYRING: [str(SCRIPTS / "keyring"), "--help"],
+}
+
+# Bytecode must be cached, as it is for every user after the first start.
+ENVIRON: Final = {
+    name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+}
+
+
+def seconds(command: list[str]) -> float:
+    """Run a program to its end and return how long that took."""
+    start = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True, env=ENVIRON)
+    return time.perf_counter() - start
+
+
+def works(command: list[str]) -> bool:
+    """Say whether a program is there and succeeds; this also warms the caches."""
+    try:
+        return (
+            subprocess.run(command, check=False, capture_output=True, env=ENVIRON).returncode == 0
+        )
+    except OSError:
+        return False
+
+
+def measure(rounds: int) -> dict[str, float]:
+    """Return each working program's median in seconds."""
+    programs = {name: command for name, command in COMMANDS.items() if works(command)}
+    taken: dict[str, list[float]] = {name: [] for name in programs}
+    for _ in range(rounds):
+        for name, command in programs.items():
+            taken[name].append(seconds(command))
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def goals(ratios: dict[str, float]) -> dict[str, bool | None]:
+    """Return each goal and whether it is met; None where a program did not run."""
+    limits = (
+        (f"{IMPORT} <= 1.2", IMPORT, 1.2),
+        (f"{HARBOR} <= 7", HARBOR, 7.0),
+        (f"{HARBOR} below {KEYRING}", HARBOR, ratios.get(KEYRING)),
+    )
+    return {
+        goal: None if limit is None or name not in ratios else ratios[name] <= limit
+        for goal, name, limit in limits
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each program")
+    medians = measure(parser.parse_args().rounds)
+    ratios = {name: value / medians[BASE] for name, value in medians.items()}
+    print(f"{'':24}{'median':>10}{'ratio':>8}")
+    for name in COMMANDS:
+        if name in medians:
+            print(f"{name:24}{medians[name] * 1000:>7.1f} ms{ratios[name]:>8.2f}")
+        else:
+            print(f"{name:24}{'did not run':>18}")
+    print()
+    words = {True: "met", False: "NOT met", None: "unknown"}
+    for goal, verdict in goals(ratios).items():
+        print(f"{goal:40}{words[verdict]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""The `harbor` command: its table of subcommands, each imported when it is used."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from harbor_oauth.cli.context import Front
+from harbor_oauth.cli.failures import report
+from harbor_oauth.cli.lazy import LazyCommand, LazyGroup
+from harbor_oauth.cli.output import example
+from harbor_oauth.cli.terminal import choose_vault, interactive
+from harbor_oauth.errors import HarborError, VaultNotInitializedError
+
+if TYPE_CHECKING:
+    from harbor_oauth.client import Harbor
+
+__all__ = ["root", "run"]
+
+# The texts stand here, so that the overview imports no command.
+_COMMANDS: Final = {
+    "Servers": (
+        LazyCommand("dock", "add", "docking:dock", "Sign in to a server and add it to the fleet."),
+        LazyCommand("undock", "remove", "docking:undock", "Remove a server and end its grant."),
+        LazyCommand("fleet", "list", "fleet:fleet", "List the docked servers."),
+        LazyCommand("run", None, "fleet:run", "Start a docked server that is a program."),
+    ),
+    "Grants": (
+        LazyCommand("charter", "login", "grants:charter", "Sign in, or sign in again."),
+        LazyCommand("revoke", "logout", "grants:revoke", "End a grant at its server and here."),
+        LazyCommand("papers", "status", "grants:papers", "List the grants and their state."),
+        LazyCommand("token", None, "grants:token", "Print a valid access token."),
+    ),
+    "More": (
+        LazyCommand("chest", "vault", "chest:chest", "Keep secrets in the vault."),
+        LazyCommand("providers", None, "more:providers", "List the installed providers."),
+        LazyCommand("demo", None, "more:demo", "See a whole sign-in against practice servers."),
+    ),
+}
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's callback
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"harbor {version('harbor-oauth')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    sections=_COMMANDS,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=example("harbor dock linear", "harbor token linear", "harbor undock linear"),
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version and exit.",
+)
+@click.pass_context
+def root(ctx: click.Context) -> None:
+    """Give programs on this machine valid OAuth tokens."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def run(argv: Sequence[str], harbor: Harbor | None = None) -> int:
+    """Run one command and turn what it raises into text and an exit code.
+
+    At a terminal, a missing vault is a question, asked once; then the command
+    runs again. Nothing was done before: the vault is proved first.
+    """
+    front = Front(harbor)
+    with contextlib.closing(front):
+        try:
+            try:
+                return _invoke(front, argv)
+            except VaultNotInitializedError as error:
+                if not interactive():
+                    raise
+                choose_vault(front.harbor, error)
+            return _invoke(front, argv)
+        except (
+            HarborError,
+            click.ClickException,
+            OSError,
+            click.Abort,
+            KeyboardInterrupt,
+        ) as error:
+            return report(error)
+
+
+def _invoke(front: Front, argv: Sequence[str]) -> int:
+    code = root.main(list(argv), prog_name="harbor", standalone_mode=False, obj=front)
+    sys.stdout.flush()  # a closed pipe shows itself here, not at the interpreter's end
+    return code if isinstance(code, int) else 0

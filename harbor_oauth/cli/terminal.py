@@ -1,0 +1,94 @@
+"""Talking with the person at the terminal, where there is one."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from harbor_oauth.cli.output import note
+
+if TYPE_CHECKING:
+    from harbor_oauth.client import Harbor
+    from harbor_oauth.errors import VaultNotInitializedError
+    from harbor_oauth.secret import Secret
+
+__all__ = [
+    "ask_new_passphrase",
+    "ask_passphrase",
+    "choose_vault",
+    "interactive",
+    "read_secret",
+    "screen",
+]
+
+_LIMIT: Final = 64 * 1024
+
+
+def interactive() -> bool:
+    """Say whether a person can be asked: both ends of the conversation are a terminal."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def screen() -> bool:
+    """Say whether standard output is seen by whoever looks at the terminal."""
+    return sys.stdout.isatty()
+
+
+def ask_passphrase() -> Secret:
+    """Ask for the passphrase of an existing vault."""
+    return _secret(click.prompt("Passphrase of the vault", hide_input=True, err=True))
+
+
+def ask_new_passphrase() -> Secret:
+    """Ask for a new passphrase: twice at a terminal, else one line of standard input."""
+    if not interactive():
+        return read_secret("Passphrase")
+    return _secret(
+        click.prompt("New passphrase", hide_input=True, confirmation_prompt=True, err=True)
+    )
+
+
+def read_secret(what: str, *, prompt: bool = True) -> Secret:
+    """Read a secret from a prompt that does not echo, or all of standard input.
+
+    Args:
+        what: What to ask for.
+        prompt: Whether to ask, where somebody can be asked.
+    """
+    if prompt and interactive():
+        return _secret(click.prompt(what, hide_input=True, err=True))
+    text = sys.stdin.read(_LIMIT + 1)
+    if len(text) > _LIMIT:
+        raise click.ClickException(f"Standard input holds more than {_LIMIT} characters.")
+    return _secret(text.removesuffix("\n").removesuffix("\r"))
+
+
+def _secret(value: str) -> Secret:
+    from harbor_oauth.secret import Secret  # loads OpenSSL's digests
+
+    return Secret(value)
+
+
+def choose_vault(harbor: Harbor, error: VaultNotInitializedError) -> None:
+    """Ask where the vault's key shall be kept, and make the vault.
+
+    Raises:
+        Abort: The person cancelled.
+    """
+    from pathlib import Path
+
+    note(error.message)
+    note("Where shall the vault's key be kept instead?")
+    note("  1  in a file that only you can read")
+    note("  2  nowhere: it is made from a passphrase, asked for each time")
+    note("  3  cancel")
+    answer = click.prompt("Choice", type=click.Choice(["1", "2", "3"]), default="3", err=True)
+    if answer == "1":
+        default = str(harbor.vault_home / "vault.key")
+        harbor.init_vault("keyfile", key_file=Path(click.prompt("File", default=default, err=True)))
+    elif answer == "2":
+        harbor.init_vault("passphrase", passphrase=ask_new_passphrase())
+    else:
+        raise click.Abort

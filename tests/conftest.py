@@ -1,0 +1,83 @@
+"""What most tests stand on: the two doubles, and a Harbor that nobody else sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harbor_oauth.client import Harbor
+from harbor_oauth.providers import discovered_provider
+from harbor_oauth.testing import AuthorizationServer, McpServer
+
+
+class FakeClock:
+    """A clock that stands still until it is told to go on."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def issuer(clock: FakeClock) -> Iterator[AuthorizationServer]:
+    """An authorization server on the fake clock."""
+    with AuthorizationServer(clock=clock) as server:
+        yield server
+
+
+@pytest.fixture
+def mcp(issuer: AuthorizationServer) -> Iterator[McpServer]:
+    """An MCP server that takes only the authorization server's tokens."""
+    with McpServer(issuer) as server:
+        yield server
+
+
+@pytest.fixture
+def make_harbor(
+    tmp_path: Path, issuer: AuthorizationServer, mcp: McpServer, clock: FakeClock
+) -> Iterator[Callable[..., Harbor]]:
+    """Make Harbors that share one key file vault, as separate processes would.
+
+    The MCP server is known to them as the provider ``practice``.
+    """
+    made: list[Harbor] = []
+
+    def make(**overrides: object) -> Harbor:
+        home = tmp_path / "home"
+        options: dict[str, object] = {
+            "home": home,
+            "environ": {
+                "HARBOR_VAULT": "keyfile",
+                "HARBOR_VAULT_KEY_FILE": str(home / "vault.key"),
+            },
+            "browser": issuer.browser,
+            "clock": clock,
+            "monotonic": clock,
+            "providers": {"practice": discovered_provider("practice", mcp.url)},
+            **overrides,
+        }
+        harbor = Harbor(**options)  # type: ignore[arg-type]  # a test names the parts it replaces
+        made.append(harbor)
+        return harbor
+
+    yield make
+    for harbor in made:
+        harbor.close()
+
+
+@pytest.fixture
+def harbor(make_harbor: Callable[..., Harbor]) -> Harbor:
+    """A Harbor with the provider ``practice`` and nobody signed in."""
+    return make_harbor()

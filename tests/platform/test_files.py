@@ -1,0 +1,232 @@
+"""Private files and directories."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harbor_oauth.platform.files import (
+    atomic_write,
+    check_private,
+    file_system_type,
+    is_network_file_system,
+    open_private,
+    private_directory,
+    read_private,
+)
+
+_needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+
+
+@pytest.fixture(autouse=True, params=[0o000, 0o077])
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_directory_is_made_private(tmp_path: Path) -> None:
+    """Whatever the umask, nobody else can enter it."""
+    path = private_directory(tmp_path / "a" / "b")
+    assert _mode(path) == 0o700
+    assert private_directory(path) == path
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o701, 0o777])
+def test_a_wider_directory_is_refused(tmp_path: Path, mode: int) -> None:
+    """An existing directory is neither used nor changed, and the mending command is named."""
+    path = tmp_path / "wide"
+    path.mkdir()
+    path.chmod(mode)
+    with pytest.raises(PermissionError, match="chmod 700"):
+        private_directory(path)
+    assert _mode(path) == mode
+
+
+@_needs_root
+def test_a_foreign_directory_is_refused(tmp_path: Path) -> None:
+    """A directory of another user is not used."""
+    path = tmp_path / "foreign"
+    path.mkdir(mode=0o700)
+    os.chown(path, 12345, 12345)
+    with pytest.raises(PermissionError, match="another user"):
+        private_directory(path)
+
+
+def test_a_file_where_the_directory_should_be_is_an_error(tmp_path: Path) -> None:
+    """A file is not a directory."""
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        private_directory(tmp_path / "file")
+
+
+def test_a_file_is_private_from_its_first_moment(tmp_path: Path) -> None:
+    """Creation sets the mode; there is no later chmod."""
+    descriptor = open_private(tmp_path / "file", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    assert stat.S_IMODE(os.fstat(descriptor).st_mode) == 0o600
+    assert not os.get_inheritable(descriptor)
+    os.close(descriptor)
+
+
+def _open(path: Path) -> None:
+    os.close(open_private(path, os.O_RDONLY))
+
+
+def _read(path: Path) -> None:
+    read_private(path, limit=10)
+
+
+def _check(path: Path) -> None:
+    check_private(path)
+
+
+@pytest.mark.parametrize("look", [_open, _read, _check])
+class TestRefusals:
+    """What `open_private`, `read_private` and `check_private` refuse alike."""
+
+    @pytest.mark.parametrize("mode", [0o644, 0o640, 0o606, 0o620])
+    def test_a_wider_file(self, tmp_path: Path, look: Callable[[Path], None], mode: int) -> None:
+        """Any right of others is too much."""
+        path = tmp_path / "file"
+        path.touch()
+        path.chmod(mode)
+        with pytest.raises(PermissionError, match="chmod 600"):
+            look(path)
+
+    def test_a_symbolic_link(self, tmp_path: Path, look: Callable[[Path], None]) -> None:
+        """A link is not followed, whatever it points to."""
+        (tmp_path / "target").touch(mode=0o600)
+        (tmp_path / "link").symlink_to("target")
+        with pytest.raises(PermissionError, match="symbolic link"):
+            look(tmp_path / "link")
+
+    def test_a_directory_or_pipe(self, tmp_path: Path, look: Callable[[Path], None]) -> None:
+        """Only regular files are files; a pipe does not make us wait."""
+        (tmp_path / "directory").mkdir(mode=0o700)
+        os.mkfifo(tmp_path / "pipe", 0o600)
+        for name in ("directory", "pipe"):
+            with pytest.raises(PermissionError, match="regular file"):
+                look(tmp_path / name)
+
+    @_needs_root
+    def test_a_foreign_file(self, tmp_path: Path, look: Callable[[Path], None]) -> None:
+        """A file of another user is not used."""
+        path = tmp_path / "file"
+        path.touch(mode=0o600)
+        os.chown(path, 12345, 12345)
+        with pytest.raises(PermissionError, match="another user"):
+            look(path)
+
+    def test_a_missing_file(self, tmp_path: Path, look: Callable[[Path], None]) -> None:
+        """Missing is told from refused."""
+        with pytest.raises(FileNotFoundError):
+            look(tmp_path / "file")
+
+
+def test_a_large_file_is_not_read(tmp_path: Path) -> None:
+    """The limit is exact."""
+    atomic_write(tmp_path / "file", b"0123456789")
+    assert read_private(tmp_path / "file", limit=10) == b"0123456789"
+    with pytest.raises(PermissionError, match="9 bytes"):
+        read_private(tmp_path / "file", limit=9)
+
+
+def test_writing_replaces_whole(tmp_path: Path) -> None:
+    """The new content is there, private, and nothing else is left."""
+    path = tmp_path / "file"
+    atomic_write(path, b"a longer first content")
+    atomic_write(path, b"second")
+    assert path.read_bytes() == b"second"
+    assert _mode(path) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_write_that_fails_leaves_the_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """A full disk costs neither the old content nor a leftover file."""
+    path = tmp_path / "file"
+    atomic_write(path, b"old")
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, fail)
+        with pytest.raises(OSError, match="No space"):
+            atomic_write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_written_is_made_durable_before_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is synchronised, then renamed, then the directory is synchronised."""
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def record_fsync(descriptor: int) -> None:
+        done.append("directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    def record_replace(source: str, target: Path) -> None:
+        done.append("rename")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", record_fsync)
+    monkeypatch.setattr(os, "replace", record_replace)
+    atomic_write(tmp_path / "file", b"content")
+    assert done == ["file", "rename", "directory"]
+
+
+def test_a_link_is_not_written_through(tmp_path: Path) -> None:
+    """The link's target keeps its content."""
+    (tmp_path / "target").write_bytes(b"theirs")
+    (tmp_path / "link").symlink_to("target")
+    with pytest.raises(PermissionError, match="symbolic link"):
+        atomic_write(tmp_path / "link", b"ours")
+    assert (tmp_path / "target").read_bytes() == b"theirs"
+
+
+_MOUNTS = r"""
+22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
+30 22 0:26 / /home rw,relatime shared:2 - nfs4 server:/home rw
+31 30 0:27 / /home/local rw,relatime - xfs /dev/vdb rw
+32 22 0:28 / /mnt/with\040space rw - cifs //server/share rw
+33 22 0:29 / /over rw - nfs server:/x rw
+34 22 0:30 / /over rw - tmpfs tmpfs rw
+not a line of this file
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "ext4"),
+        ("/etc/x", "ext4"),
+        ("/home", "nfs4"),
+        ("/home/me/.harbor", "nfs4"),
+        ("/homes/me", "ext4"),
+        ("/home/local/me", "xfs"),
+        ("/mnt/with space/vault", "cifs"),
+        ("/over/x", "tmpfs"),
+    ],
+)
+def test_the_closest_mount_counts(path: str, kind: str) -> None:
+    """The longest mount point that holds the path, the last one if it is mounted twice."""
+    assert file_system_type(Path(path), _MOUNTS) == kind
+
+
+def test_this_disk_is_no_network_disk(tmp_path: Path) -> None:
+    """A temporary directory is on this machine."""
+    assert not is_network_file_system(tmp_path)

@@ -1,0 +1,306 @@
+"""The configuration file and the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import attrs
+import pytest
+
+from harbor_oauth.errors import ConfigurationError
+from harbor_oauth.secret import Secret
+from harbor_oauth.settings import Settings, home_directory, load_settings
+
+FULL = """
+version = 1
+future = "kept for a later version"
+
+[harbor]
+vault = "keyfile"
+key_file = "/keys/harbor"
+client_metadata_url = "https://example.com/client.json"
+future = 1
+
+[servers.remote]
+url = "https://mcp.example.com/mcp"
+grant = "remote"
+headers = { X-Key = "vault:key" }
+future = []
+
+[servers.local]
+command = "server"
+args = ["--stdio", "a b"]
+env = { TOKEN = "vault:oauth:x:access_token" }
+enabled = false
+
+[issuers."https://as.example.com"]
+allow_missing_s256 = true
+
+[issuers."https://other.example.com"]
+allow_missing_s256 = false
+
+[providers.slack]
+trusted = { distribution = "x", version = "1" }
+"""
+
+
+def load(home: Path, text: str | bytes | None = None, **environ: str) -> Settings:
+    if text is not None:
+        (home / "config.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    return load_settings({"HARBOR_HOME": str(home), **environ})
+
+
+# --- reading ------------------------------------------------------------------
+
+
+def test_without_a_file_there_are_defaults(tmp_path: Path) -> None:
+    """Neither the file nor its directory is made."""
+    home = tmp_path / "absent"
+    settings = load(home)
+    assert settings == Settings(home=home, environ={"HARBOR_HOME": str(home)})
+    assert settings.config_path == home / "config.toml"
+    assert not home.exists()
+
+
+def test_everything_is_read(tmp_path: Path) -> None:
+    """Unknown keys and tables are passed over."""
+    settings = load(tmp_path, FULL)
+    assert settings.vault == "keyfile"
+    assert settings.key_file == Path("/keys/harbor")
+    assert settings.client_metadata_url == "https://example.com/client.json"
+    assert settings.issuers_without_s256 == {"https://as.example.com"}
+    remote, local = settings.servers["remote"], settings.servers["local"]
+    assert (remote.name, remote.url, remote.command) == (
+        "remote",
+        "https://mcp.example.com/mcp",
+        None,
+    )
+    assert (remote.grant, remote.enabled, dict(remote.headers)) == (
+        "remote",
+        True,
+        {"X-Key": "vault:key"},
+    )
+    assert (local.command, local.args, local.enabled) == ("server", ("--stdio", "a b"), False)
+    assert dict(local.env) == {"TOKEN": "vault:oauth:x:access_token"}
+    assert (tmp_path / "config.toml").read_text() == FULL
+
+
+def test_settings_cannot_be_changed(tmp_path: Path) -> None:
+    """What was read is what every part sees."""
+    settings = load(tmp_path, FULL)
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        settings.vault = "memory"  # type: ignore[misc]  # that is the point
+    for mapping in (settings.servers, settings.environ, settings.servers["remote"].headers):
+        with pytest.raises(TypeError):
+            mapping["x"] = "y"  # type: ignore[index]  # that is the point
+
+
+def test_the_environment_comes_before_the_file(tmp_path: Path) -> None:
+    """And the file before the default; empty is the same as unset."""
+    assert load(tmp_path).vault is None
+    assert load(tmp_path, FULL).vault == "keyfile"
+    assert load(tmp_path, FULL, HARBOR_VAULT="").vault == "keyfile"
+    assert load(tmp_path, FULL, HARBOR_VAULT="memory").vault == "memory"
+    named = load(tmp_path, FULL, HARBOR_VAULT_KEY_FILE="/other")
+    assert named.key_file == Path("/other")
+    assert load(tmp_path, FULL).passphrase_file is None
+    assert load(tmp_path, HARBOR_VAULT_PASSPHRASE_FILE="/p").passphrase_file == Path("/p")
+
+
+def test_the_argument_comes_before_the_environment(tmp_path: Path) -> None:
+    """`home` names the directory to read from."""
+    (tmp_path / "config.toml").write_text('[harbor]\nvault = "memory"\n')
+    settings = load_settings({"HARBOR_HOME": "/nonexistent"}, home=tmp_path)
+    assert (settings.home, settings.vault) == (tmp_path, "memory")
+
+
+def test_the_process_environment_is_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a copy of it is kept: later changes have no effect."""
+    monkeypatch.setenv("HARBOR_HOME", str(tmp_path))
+    monkeypatch.setenv("HARBOR_TOKEN_X", "before")
+    settings = load_settings()
+    os.environ["HARBOR_TOKEN_X"] = "after"
+    assert settings.home == tmp_path
+    assert settings.token_from_environment("x") == Secret("before")
+
+
+def test_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`HARBOR_HOME`, absolute, or a directory in the user's own."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert home_directory({}) == tmp_path / ".harbor"
+    assert home_directory({"HARBOR_HOME": ""}) == tmp_path / ".harbor"
+    assert home_directory({"HARBOR_HOME": "~/h"}) == tmp_path / "h"
+    assert home_directory({"HARBOR_HOME": "h"}) == tmp_path / "h"
+    with pytest.raises(ConfigurationError, match="HARBOR_HOME"):
+        home_directory({"HARBOR_HOME": "~no-such-user-here/h"})
+
+
+def test_a_file_counts_its_paths_from_its_own_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment counts from where the program was started."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    text = '[harbor]\nkey_file = "keys/harbor"\n'
+    assert load(tmp_path, text).key_file == tmp_path / "keys" / "harbor"
+    named = load(tmp_path, text, HARBOR_VAULT_KEY_FILE="key")
+    assert named.key_file == elsewhere / "key"
+
+
+# --- names in the environment ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("grant", "variable"),
+    [
+        ("linear", "HARBOR_TOKEN_LINEAR"),
+        ("linear/api", "HARBOR_TOKEN_LINEAR_API"),
+        ("slack@me@example.com", "HARBOR_TOKEN_SLACK_ME_EXAMPLE_COM"),
+        ("my-server", "HARBOR_TOKEN_MY_SERVER"),
+        ("caf\u00e9", "HARBOR_TOKEN_CAF_"),
+    ],
+)
+def test_a_token_from_the_environment(tmp_path: Path, grant: str, variable: str) -> None:
+    """Upper case, every other character an underscore; empty is the same as unset."""
+    settings = load(tmp_path, **{variable: "cnry-token"})
+    assert settings.token_from_environment(grant) == Secret("cnry-token")
+    assert load(tmp_path, **{variable: ""}).token_from_environment(grant) is None
+    assert settings.token_from_environment("other") is None
+
+
+def test_a_client_from_the_environment(tmp_path: Path) -> None:
+    """The secret may be missing, the id may not."""
+    both = {"HARBOR_MY_APP_CLIENT_ID": "id", "HARBOR_MY_APP_CLIENT_SECRET": "cnry-secret"}
+    assert load(tmp_path, **both).client_from_environment("my-app") == (
+        "id",
+        Secret("cnry-secret"),
+    )
+    only_id = load(tmp_path, HARBOR_MY_APP_CLIENT_ID="id", HARBOR_MY_APP_CLIENT_SECRET="")
+    assert only_id.client_from_environment("my-app") == ("id", None)
+    only_secret = load(tmp_path, HARBOR_MY_APP_CLIENT_SECRET="cnry-secret")
+    assert only_secret.client_from_environment("my-app") is None
+    assert only_id.client_from_environment("other") is None
+
+
+def test_settings_show_no_environment(tmp_path: Path) -> None:
+    """It holds tokens."""
+    assert "cnry" not in repr(load(tmp_path, FULL, HARBOR_TOKEN_X="cnry-token"))
+
+
+# --- what is wrong ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("harbor = 1", "harbor is not a table"),
+        ("servers = []", "servers is not a table"),
+        ("issuers = 'x'", "issuers is not a table"),
+        ("[harbor]\nvault = 1", "harbor.vault is not a string"),
+        ("[harbor]\nkey_file = []", "harbor.key_file is not a string"),
+        ("[harbor]\npassphrase_file = {}", "harbor.passphrase_file is not a string"),
+        ("[harbor]\nclient_metadata_url = true", "harbor.client_metadata_url is not a string"),
+        ("servers.x = 1", "servers.x is not a table"),
+        ("[servers.x]\nurl = 1", "servers.x.url is not a string"),
+        ("[servers.x]\ncommand = ['a']", "servers.x.command is not a string"),
+        ("[servers.x]\nurl = 'u'\ngrant = 1", "servers.x.grant is not a string"),
+        ("[servers.x]\nurl = 'u'\nargs = 'a'", "servers.x.args is not a list of strings"),
+        ("[servers.x]\nurl = 'u'\nargs = [1]", "servers.x.args is not a list of strings"),
+        ("[servers.x]\nurl = 'u'\nheaders = []", "servers.x.headers is not a table"),
+        ("[servers.x]\nurl = 'u'\nheaders.a = 1", "servers.x.headers is not a table of strings"),
+        ("[servers.x]\nurl = 'u'\nenv = 'a'", "servers.x.env is not a table"),
+        ("[servers.x]\nurl = 'u'\nenv.a = 1", "servers.x.env is not a table of strings"),
+        ("[servers.x]\nurl = 'u'\nenabled = 1", "servers.x.enabled is not true or false"),
+        ("[servers.x]", "servers.x is not a server with either `url` or `command`"),
+        ("[servers.x]\nurl = 'u'\ncommand = 'c'", "servers.x is not a server with either"),
+        ("issuers.'https://a.b' = 1", 'issuers."https://a.b" is not a table'),
+        (
+            "[issuers.'https://a.b']\nallow_missing_s256 = 'yes'",
+            'issuers."https://a.b".allow_missing_s256 is not true or false',
+        ),
+        ("version = '1'", "version is not a whole number"),
+        ("version = true", "version is not a whole number"),
+        ("version = 1.0", "version is not a whole number"),
+        ("version = 0", "version is not a whole number"),
+    ],
+)
+def test_a_wrong_value_names_its_place(tmp_path: Path, text: str, place: str) -> None:
+    """File, place and what was expected; the value itself may be a secret."""
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, text)
+    assert f"{tmp_path / 'config.toml'}: {place}" in str(caught.value)
+    assert "nothing was changed" in str(caught.value)
+
+
+@pytest.mark.parametrize("variable", ["HARBOR_VAULT", "HARBOR_VAULT_KEY_FILE"])
+def test_a_wrong_value_is_wrong_whatever_overrides_it(tmp_path: Path, variable: str) -> None:
+    """The same file is not right on one day and wrong on another."""
+    with pytest.raises(ConfigurationError):
+        load(tmp_path, "[harbor]\nvault = 1\nkey_file = 1\n", **{variable: "memory"})
+
+
+def test_a_newer_version_is_refused(tmp_path: Path) -> None:
+    """It is left as it is."""
+    with pytest.raises(ConfigurationError, match="version 2; this Harbor knows 1"):
+        load(tmp_path, "version = 2\n")
+    assert (tmp_path / "config.toml").read_text() == "version = 2\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[harbor",
+        "a = 1\na = 2",
+        "key = cnry-secret",
+        "cnry = 'secret",
+        "x = " + "9" * 5000,
+        "x = " + "[" * 100_000,
+    ],
+    ids=["table", "twice", "bare", "open", "number", "deep"],
+)
+def test_a_file_that_is_no_toml(tmp_path: Path, text: str) -> None:
+    """The line is named; what it says is not repeated."""
+    with pytest.raises(ConfigurationError, match="is not valid TOML") as caught:
+        load(tmp_path, text)
+    assert "secret" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    """A decoder's error holds the whole file, so it is not kept."""
+    with pytest.raises(ConfigurationError, match="cannot be read") as caught:
+        load(tmp_path, b"# cnry-secret \xff")
+    assert "UTF-8" in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_a_directory_instead_of_a_file(tmp_path: Path) -> None:
+    """It is an error, never the same as no file."""
+    (tmp_path / "config.toml").mkdir()
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load(tmp_path)
+
+
+def test_a_file_instead_of_the_home_directory(tmp_path: Path) -> None:
+    """So is this."""
+    home = tmp_path / "home"
+    home.write_text("")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load(home)
+
+
+def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Permission denied is not the same as absent."""
+
+    def denied(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    # By hand: the superuser, as whom tests may run, can read any file.
+    monkeypatch.setattr(Path, "read_text", denied)
+    with pytest.raises(ConfigurationError, match=r"cannot be read \(PermissionError\)"):
+        load(tmp_path)

@@ -1,0 +1,756 @@
+"""The HTTP transport, against raw servers on loopback."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import ipaddress
+import logging
+import socket
+import ssl
+import struct
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import attrs
+import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from harbor_oauth.errors import (
+    ConfigurationError,
+    HarborError,
+    InsecureEndpointError,
+    MalformedResponseError,
+    TransportError,
+)
+from harbor_oauth.flows.tokens import TokenEndpoint, refresh_access_token
+from harbor_oauth.protocol.client_auth import ClientCredentials
+from harbor_oauth.protocol.http import HttpRequest
+from harbor_oauth.secret import Secret
+from harbor_oauth.transport import RequestsTransport, system_trust_adapter
+
+CANARY = "cnry-5f0c7d"
+HOST = "idp.example.com"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+Script: TypeAlias = Callable[[socket.socket, threading.Event], None]
+
+
+def says(octets: bytes) -> Script:
+    """Answer with these octets."""
+    return lambda connection, _: connection.sendall(octets)
+
+
+FINE = says(OK)
+
+
+def drips(head: bytes, octet: bytes) -> Script:
+    """Answer a head, then one octet after the other, never silent for long."""
+
+    def script(connection: socket.socket, stop: threading.Event) -> None:
+        connection.sendall(head)
+        for _ in range(400):
+            if stop.wait(0.02):
+                return
+            connection.sendall(octet)
+
+    return script
+
+
+def resets(connection: socket.socket, _: threading.Event) -> None:
+    """End the connection with a reset."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@attrs.define(eq=False)
+class Peer:
+    """A server on 127.0.0.1 that keeps what it is sent and answers by script."""
+
+    script: Script
+    tls: ssl.SSLContext | None = None
+    received: list[bytes] = attrs.field(factory=list)
+    _stop: threading.Event = attrs.field(factory=threading.Event)
+    _listener: socket.socket = attrs.field(factory=lambda: socket.create_server(("127.0.0.1", 0)))
+    _thread: threading.Thread = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    @property
+    def netloc(self) -> str:
+        return f"127.0.0.1:{self._listener.getsockname()[1]}"
+
+    @property
+    def url(self) -> str:
+        return f"http{'s' if self.tls else ''}://{self.netloc}/token"
+
+    def close(self) -> None:
+        self._stop.set()
+        with suppress(OSError):  # wakes the accept
+            socket.create_connection(self._listener.getsockname(), 5).close()
+        self._thread.join(10)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while not self._stop.is_set():
+            accepted, _ = self._listener.accept()
+            accepted.settimeout(10)
+            with accepted as connection, suppress(OSError):
+                self._talk(connection)
+
+    def _talk(self, connection: socket.socket) -> None:
+        if self.tls is None:
+            self._answer(connection)
+            return
+        with self.tls.wrap_socket(connection, server_side=True) as secured:
+            self._answer(secured)
+
+    def _answer(self, connection: socket.socket) -> None:
+        if request := read_request(connection):
+            self.received.append(request)
+            self.script(connection, self._stop)
+
+
+def read_request(connection: socket.socket) -> bytes:
+    """Read one request, head and body."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        chunk = connection.recv(65536)
+        if not chunk:
+            return data
+        data += chunk
+        if data.startswith(b"\x16"):  # a TLS greeting, where none was expected
+            break
+    head, _, body = data.partition(b"\r\n\r\n")
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            while len(body) < int(line.partition(b":")[2]):
+                body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+MakePeer: TypeAlias = Callable[..., Peer]
+
+
+@pytest.fixture
+def peer() -> Iterator[MakePeer]:
+    """Make peers that end with the test, and the threads that wait for them too."""
+    peers: list[Peer] = []
+
+    def make(script: Script = FINE, tls: ssl.SSLContext | None = None) -> Peer:
+        peers.append(Peer(script, tls))
+        return peers[-1]
+
+    yield make
+    for each in peers:
+        each.close()
+    for thread in threading.enumerate():
+        if thread.name == "harbor-http":
+            thread.join(10)
+
+
+@pytest.fixture
+def refused() -> str:
+    """Return a URL where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    return f"http://127.0.0.1:{port}/token"
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def certificate(folder: Path, *names: str, days: int = 1) -> Path:
+    """Write a self-signed certificate and its key to one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = dt.datetime.now(dt.UTC)
+    addresses = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))] if "127.0.0.1" in names else []
+    hosts = [x509.DNSName(each) for each in names if each != "127.0.0.1"]
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(days=10))
+        .not_valid_after(now + dt.timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([*addresses, *hosts]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "certificate.pem"
+    path.write_bytes(
+        made.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return path
+
+
+def serving(path: Path) -> ssl.SSLContext:
+    """Return a server's context with that certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
+
+
+@pytest.fixture
+def pem(tmp_path: Path) -> Path:
+    """Return a certificate for the loopback address and for HOST."""
+    return certificate(tmp_path, "127.0.0.1", HOST)
+
+
+def shown(error: BaseException | None, seen: tuple[int, ...] = ()) -> str:
+    """Return all that an error and whatever is linked to it say of themselves."""
+    if error is None or id(error) in seen:
+        return ""
+    seen = (*seen, id(error))
+    parts = [str(error), repr(error), repr(error.args), repr(vars(error))]
+    linked = [error.__cause__, error.__context__, *vars(error).values(), *error.args]
+    parts += [shown(each, seen) for each in linked if isinstance(each, BaseException)]
+    return "\n".join(parts)
+
+
+def secretive(url: str, **changes: Any) -> HttpRequest:
+    """Return a request with the canary wherever a secret can be."""
+    request = HttpRequest(
+        "POST",
+        f"{url}?key={CANARY}",
+        {"Authorization": f"Bearer {CANARY}", "Content-Type": "text/plain"},
+        f"refresh_token={CANARY}".encode(),
+        timeout=5,
+    )
+    return attrs.evolve(request, **changes)
+
+
+def send(request: HttpRequest, environ: Mapping[str, str] | None = None) -> Any:
+    return RequestsTransport(environ=environ)(request)
+
+
+# --- what is sent, what comes back ------------------------------------------
+
+
+def test_a_request_arrives_as_it_is(peer: MakePeer) -> None:
+    """Method, headers and body are the caller's; nothing else tells who asks."""
+    server = peer()
+    request = HttpRequest("POST", f"{server.url}?a=b%20c", {"X-Key": "v  w"}, b"body")
+    answer = send(request)
+    assert (answer.status, answer.body, answer.url) == (200, b"ok", request.url)
+    head, _, body = server.received[0].partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert lines[0] == b"POST /token?a=b%20c HTTP/1.1"
+    assert body == b"body"
+    names = {line.partition(b":")[0].lower() for line in lines[1:]}
+    assert b"X-Key: v  w" in lines
+    assert names <= {b"host", b"user-agent", b"accept-encoding", b"x-key", b"content-length"}
+
+
+def test_a_caller_may_name_another_user_agent(peer: MakePeer) -> None:
+    """In any case of letters, and only one is sent."""
+    server = peer()
+    send(HttpRequest("GET", server.url, {"user-agent": "mine"}))
+    assert server.received[0].lower().count(b"user-agent") == 1
+    assert b"user-agent: mine" in server.received[0]
+
+
+def test_repeated_fields_are_joined(peer: MakePeer) -> None:
+    """RFC 9110 §5.3, with names in lower case."""
+    fields = b"WWW-Authenticate: Basic\r\nWWW-Authenticate: Bearer\r\n"
+    server = peer(says(b"HTTP/1.1 401 No\r\n" + fields + b"Content-Length: 0\r\n\r\n"))
+    answer = send(HttpRequest("GET", server.url))
+    assert answer.headers["www-authenticate"] == "Basic, Bearer"
+
+
+def test_cookies_are_not_kept(peer: MakePeer) -> None:
+    """Two requests of one transport have nothing to do with each other."""
+    server = peer(says(OK.replace(b"\r\n\r\n", b"\r\nSet-Cookie: a=b; Path=/\r\n\r\n")))
+    transport = RequestsTransport()
+    transport(HttpRequest("GET", server.url))
+    transport(HttpRequest("GET", server.url))
+    assert b"cookie" not in server.received[1].lower()
+
+
+def test_every_thread_may_call(peer: MakePeer) -> None:
+    """One transport, eight threads, forty answers."""
+    server = peer()
+    transport = RequestsTransport()
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: transport(HttpRequest("GET", server.url)), range(40)))
+    assert [answer.body for answer in answers] == [b"ok"] * 40
+    assert len(server.received) == 40
+
+
+# --- redirects and the environment -------------------------------------------
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_handed_back_unfollowed(peer: MakePeer, status: int) -> None:
+    """No host but the one that was asked hears of the request."""
+    evil = peer()
+    head = f"HTTP/1.1 {status} Moved\r\nLocation: {evil.url}\r\nContent-Length: 4\r\n\r\nbody"
+    server = peer(says(head.encode()))
+    answer = send(secretive(server.url))
+    assert (answer.status, answer.headers["location"]) == (status, evil.url)
+    assert answer.body == b"body"
+    assert evil.received == []
+
+
+def test_a_redirect_has_a_size_limit_too(peer: MakePeer) -> None:
+    """A requests session would read its whole body first."""
+    head = b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 4096\r\n\r\n"
+    server = peer(says(head + bytes(4096)))
+    with pytest.raises(MalformedResponseError):
+        send(HttpRequest("GET", server.url, limit=1024))
+
+
+def test_netrc_is_never_read(
+    peer: MakePeer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither `~/.netrc` nor `NETRC` (requests CVE-2024-47081)."""
+    netrc = tmp_path / ".netrc"
+    netrc.write_text(f"machine 127.0.0.1 login me password {CANARY}\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(netrc))
+    server = peer()
+    assert requests.get(server.url, timeout=5).ok  # noqa: TID251 - shows that the file is found
+    send(HttpRequest("GET", server.url))
+    assert b"authorization" in server.received[0].lower()
+    assert b"authorization" not in server.received[1].lower()
+
+
+def test_loopback_needs_no_proxy(peer: MakePeer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the environment says, what is on this machine stays on it."""
+    proxy, server = peer(), peer()
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://{proxy.netloc}")
+    assert send(secretive(server.url)).status == 200
+    assert proxy.received == []
+    assert len(server.received) == 1
+
+
+def tunnel(path: Path, inside: list[bytes]) -> Script:
+    """Accept a CONNECT, then be the server at its other end."""
+
+    def script(connection: socket.socket, _: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+        with serving(path).wrap_socket(connection, server_side=True) as secured:
+            inside.append(read_request(secured))
+            secured.sendall(OK)
+
+    return script
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+def test_a_proxy_is_used_and_learns_the_host_only(
+    peer: MakePeer, pem: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The secrets go through the tunnel, checked against the system's trust."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    inside: list[bytes] = []
+    proxy = peer(tunnel(pem, inside))
+    environ = {name: f"http://user:pass@{proxy.netloc}"}
+    assert send(secretive(f"https://{HOST}/token"), environ).body == b"ok"
+    assert proxy.received[0].startswith(f"CONNECT {HOST}:443 ".encode())
+    assert b"Proxy-Authorization: Basic" in proxy.received[0]
+    assert CANARY.encode() not in proxy.received[0]
+    assert f"refresh_token={CANARY}".encode() in inside[0]
+    assert b"proxy-authorization" not in inside[0].lower()
+
+
+def test_a_proxy_cannot_stand_in_for_the_server(peer: MakePeer, pem: Path) -> None:
+    """The certificate inside the tunnel is judged like any other."""
+    inside: list[bytes] = []
+    proxy = peer(tunnel(pem, inside))
+    with pytest.raises(TransportError, match="certificate"):
+        send(secretive(f"https://{HOST}/token"), {"HTTPS_PROXY": f"http://{proxy.netloc}"})
+    assert len(proxy.received) == 1
+    assert inside == []
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "direct"),
+    [
+        ("", False),
+        ("*", True),
+        ("idp.example.com", True),
+        ("IDP.Example.com", True),
+        ("example.com", True),
+        (".example.com", True),
+        ("*.example.com", True),
+        ("other, idp.example.com:8443", True),
+        ("idp.example.com:443", False),
+        ("ample.com", False),
+        ("10.0.0.0/8", False),
+    ],
+)
+def test_no_proxy_names_hosts(no_proxy: str, direct: bool) -> None:
+    """Hosts, domains and ports, as curl and requests read them."""
+    environ = {"HTTPS_PROXY": "http://proxy:1", "NO_PROXY": no_proxy}
+    proxies = RequestsTransport(environ=environ)._proxies("https://idp.example.com:8443/x")
+    assert proxies == ({} if direct else {"https": "http://proxy:1"})
+
+
+@pytest.mark.parametrize(
+    ("url", "no_proxy", "direct"),
+    [
+        ("https://10.1.2.3/", "10.0.0.0/8", True),
+        ("https://10.1.2.3/", "10.1.2.3", True),
+        ("https://11.1.2.3/", "10.0.0.0/8", False),
+        ("https://[fd00::1]/", "fd00::/8", True),
+        ("https://[fe00::1]/", "fd00::/8", False),
+    ],
+)
+def test_no_proxy_names_networks(url: str, no_proxy: str, direct: bool) -> None:
+    """A company's own network is often named by its address range."""
+    environ = {"https_proxy": "http://proxy:1", "no_proxy": no_proxy}
+    assert (RequestsTransport(environ=environ)._proxies(url) == {}) is direct
+
+
+def test_the_given_environment_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process's own variables say nothing then; lower case counts before upper."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:1")
+    monkeypatch.setenv("NO_PROXY", "*")
+    both = {"HTTPS_PROXY": "http://proxy:2", "https_proxy": "http://proxy:3"}
+    url = f"https://{HOST}/"
+    assert RequestsTransport(environ={})._proxies(url) == {}
+    assert RequestsTransport(environ=both)._proxies(url) == {"https": "http://proxy:3"}
+
+
+# --- TLS ----------------------------------------------------------------------
+
+
+def test_the_systems_trust_is_trusted(
+    peer: MakePeer, pem: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenSSL's own variable belongs to the system's way; the tests below lean on it."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    server = peer(tls=serving(pem))
+    assert send(secretive(server.url)).body == b"ok"
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PYTHONHTTPSVERIFY"])
+def test_no_variable_of_python_relaxes_tls(
+    peer: MakePeer, pem: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """A self-signed certificate fails, and the server gets no request."""
+    monkeypatch.setenv(variable, "0" if variable == "PYTHONHTTPSVERIFY" else str(pem))
+    server = peer(tls=serving(pem))
+    with pytest.raises(TransportError, match="certificate"):
+        send(secretive(server.url))
+    assert server.received == []
+
+
+def test_a_bundle_that_comes_with_requests_is_not_trusted(
+    peer: MakePeer, pem: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an administrator has taken out of the system's trust stays out."""
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(pem))
+    server = peer(tls=serving(pem))
+    with pytest.raises(TransportError, match="certificate"):
+        send(secretive(server.url))
+
+
+@pytest.mark.parametrize(("host", "days"), [("other.example.com", 1), ("127.0.0.1", -1)])
+def test_a_certificate_must_fit_the_host_and_the_day(
+    peer: MakePeer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, days: int
+) -> None:
+    """Trusted by the system, and still of another host or expired."""
+    pem = certificate(tmp_path, host, days=days)
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    server = peer(tls=serving(pem))
+    with pytest.raises(TransportError, match="certificate"):
+        send(secretive(server.url))
+    assert server.received == []
+
+
+@pytest.mark.parametrize("verify", [False, True, "bundle"])
+def test_the_adapter_verifies_whatever_it_is_told(
+    peer: MakePeer, pem: Path, verify: bool | str
+) -> None:
+    """`verify=` of a requests session has no say, proxied or not."""
+    server = peer(tls=serving(pem))
+    proxy = peer(tunnel(pem, []))
+    with requests.Session() as session:
+        session.mount("https://", system_trust_adapter())
+        chosen: bool | str = str(pem) if verify == "bundle" else verify
+        with pytest.raises(requests.exceptions.SSLError):
+            session.get(server.url, verify=chosen, timeout=5)
+        with pytest.raises(requests.exceptions.SSLError):
+            session.get(
+                f"https://{HOST}/",
+                verify=chosen,
+                timeout=5,
+                proxies={"https": f"http://{proxy.netloc}"},
+            )
+    assert server.received == []
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_the_adapter_works_in_a_session(
+    peer: MakePeer, pem: Path, monkeypatch: pytest.MonkeyPatch, verify: bool
+) -> None:
+    """Directly, and through a proxy that speaks TLS itself."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    server = peer(tls=serving(pem))
+    with requests.Session() as session:
+        session.mount("https://", system_trust_adapter())
+        assert session.get(server.url, verify=verify, timeout=5).content == b"ok"
+
+
+def test_a_proxy_that_speaks_tls_is_judged_too(peer: MakePeer, pem: Path) -> None:
+    """Its certificate decides before it hears which host is wanted."""
+    proxy = peer(tls=serving(pem))
+    with pytest.raises(TransportError):
+        send(secretive(f"https://{HOST}/token"), {"HTTPS_PROXY": f"https://{proxy.netloc}"})
+    assert proxy.received == []
+
+
+# --- limits -------------------------------------------------------------------
+
+
+def framed(body: bytes, *fields: str) -> bytes:
+    """Return an answer with a length."""
+    lines = ["HTTP/1.1 200 OK", f"Content-Length: {len(body)}", *fields, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        framed(bytes(1025)),
+        b"HTTP/1.1 200 OK\r\n\r\n" + bytes(1025),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"400\r\n" + bytes(1024) + b"\r\n1\r\nx\r\n0\r\n\r\n",
+        framed(gzip.compress(bytes(1 << 20)), "Content-Encoding: gzip"),
+        framed(zlib.compress(bytes(1 << 20)), "Content-Encoding: deflate"),
+        framed(gzip.compress(gzip.compress(bytes(1 << 20))), "Content-Encoding: gzip, gzip"),
+    ],
+    ids=["length", "close", "chunked", "gzip", "deflate", "gzip twice"],
+)
+def test_an_answer_over_the_limit_is_refused(peer: MakePeer, answer: bytes) -> None:
+    """The limit counts decoded octets, however they come."""
+    server = peer(says(answer))
+    with pytest.raises(MalformedResponseError, match="more than 1024 bytes") as caught:
+        send(secretive(server.url, limit=1024))
+    assert CANARY not in shown(caught.value)
+
+
+def test_an_answer_at_the_limit_is_read(peer: MakePeer) -> None:
+    """Decoded, and to the last octet."""
+    server = peer(says(framed(gzip.compress(b"x" * 1024), "Content-Encoding: gzip")))
+    assert send(HttpRequest("GET", server.url, limit=1024)).body == b"x" * 1024
+
+
+def test_the_limit_stops_an_endless_answer(peer: MakePeer) -> None:
+    """It is not read to its end first: there is none."""
+
+    def pour(connection: socket.socket, stop: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not stop.is_set():
+            connection.sendall(bytes(4096))
+
+    server = peer(pour)
+    with pytest.raises(MalformedResponseError):
+        send(HttpRequest("GET", server.url, limit=64 * 1024, timeout=30))
+
+
+@pytest.mark.parametrize(
+    ("head", "octet"),
+    [
+        (b"", b"H"),
+        (b"HTTP/1.1 200 OK\r\nX-Field: ", b"x"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"x"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x08\0\0\0\0\0\0", b"x"),
+    ],
+    ids=["status", "header", "body", "gzip"],
+)
+def test_dripping_does_not_outlast_the_deadline(peer: MakePeer, head: bytes, octet: bytes) -> None:
+    """An octet now and then keeps a socket's own timeout away for ever."""
+    server = peer(drips(head, octet))
+    with pytest.raises(TransportError, match="did not answer in time") as caught:
+        send(secretive(server.url, timeout=0.2))
+    assert CANARY not in shown(caught.value)
+
+
+def test_silence_ends_at_the_deadline(peer: MakePeer) -> None:
+    """So does a peer that takes the request and says nothing."""
+    server = peer(drips(b"", b""))
+    with pytest.raises(TransportError, match="did not answer in time"):
+        send(secretive(server.url, timeout=0.2))
+
+
+def test_the_deadline_is_of_the_whole_exchange(peer: MakePeer) -> None:
+    """By the given clock; reading stops although the socket is quick."""
+    times = iter([0.0, 1.0])
+    server = peer(says(OK))
+    transport = RequestsTransport(clock=lambda: next(times))
+    with pytest.raises(TransportError, match="did not answer in time"):
+        transport(HttpRequest("GET", server.url, timeout=0.5))
+
+
+# --- failures -----------------------------------------------------------------
+
+
+def test_nobody_listens(refused: str) -> None:
+    """A refused connection can be tried again; the sign-in is intact."""
+    with pytest.raises(TransportError, match="could not be reached") as caught:
+        send(secretive(refused))
+    assert caught.value.retryable
+    assert CANARY not in shown(caught.value)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        resets,
+        says(b""),
+        says(b"garbage\r\n\r\n"),
+        says(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"),
+        says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+        says(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nnot gzip"),
+        says(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n"),
+        says(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n"),
+    ],
+    ids=["reset", "closed", "garbage", "short", "chunk", "gzip", "many fields", "long field"],
+)
+def test_a_broken_answer_is_a_transport_error(peer: MakePeer, script: Script) -> None:
+    """The text names the host and repeats nothing that was sent."""
+    server = peer(script)
+    with pytest.raises(TransportError) as caught:
+        send(secretive(server.url))
+    assert server.netloc in str(caught.value)
+    assert "the stored sign-in is intact" in str(caught.value).lower()
+    assert CANARY not in shown(caught.value)
+
+
+def test_tls_errors_repeat_nothing(peer: MakePeer, pem: Path) -> None:
+    """Nor does a server that speaks no TLS where it should."""
+    secured, plain = peer(tls=serving(pem)), peer()
+    for url in (secured.url, plain.url.replace("http:", "https:")):
+        with pytest.raises(TransportError, match="TLS") as caught:
+            send(secretive(url))
+        assert CANARY not in shown(caught.value)
+
+
+@pytest.mark.parametrize("proxy", ["refusing", "absent", "nonsense"])
+def test_proxy_errors_repeat_nothing(peer: MakePeer, refused: str, proxy: str) -> None:
+    """Neither the request nor the proxy's own password."""
+    host = {
+        "refusing": peer(says(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n")).netloc,
+        "absent": refused.removeprefix("http://").partition("/")[0],
+        "nonsense": "[",
+    }[proxy]
+    with pytest.raises(TransportError) as caught:
+        send(secretive(f"https://{HOST}/"), {"HTTPS_PROXY": f"http://me:{CANARY}@{host}"})
+    assert CANARY not in shown(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["{}\n", "{}\r\nX: y", "\n{}", "{}\0", "{}\x7f", "{}é", "{}\u2026", "{}\ud800", " {}"],
+)
+def test_an_impossible_header_value_is_not_repeated(peer: MakePeer, value: str) -> None:
+    """HTTP clients put it into their error; here it never gets that far."""
+    server = peer()
+    request = HttpRequest("GET", server.url, {"X-Api-Key": value.format(CANARY)})
+    with pytest.raises(ConfigurationError, match="X-Api-Key") as caught:
+        send(request)
+    assert CANARY not in shown(caught.value)
+    assert server.received == []
+
+
+@pytest.mark.parametrize("name", ["", "X Key", "X:Key", "X-Key\r\nY", "X-K\u0435y"])
+def test_an_impossible_header_name_is_refused(peer: MakePeer, name: str) -> None:
+    """It may be a value in the wrong place, so it is not repeated either."""
+    server = peer()
+    with pytest.raises(ConfigurationError) as caught:
+        send(HttpRequest("GET", server.url, {f"{name}{CANARY} ": "value"}))
+    assert CANARY not in shown(caught.value)
+    assert server.received == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://idp.example.com/token",
+        "http://localhost.example.com/token",
+        "http://127.0.0.1.example.com/token",
+        "http://127.1/token",
+        "http://0x7f000001/token",
+        "http://[::ffff:127.0.0.1]/token",
+        f"https://user:{CANARY}@idp.example.com/",
+        "ftp://idp.example.com/",
+        "file:///etc/passwd",
+        "//idp.example.com/",
+    ],
+)
+def test_an_insecure_url_is_refused(peer: MakePeer, url: str) -> None:
+    """Nothing is sent, not even to a proxy."""
+    proxy = peer()
+    environ = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), f"http://{proxy.netloc}")
+    with pytest.raises(InsecureEndpointError) as caught:
+        send(HttpRequest("GET", url), environ)
+    assert CANARY not in shown(caught.value)
+    assert proxy.received == []
+
+
+# --- logs ---------------------------------------------------------------------
+
+
+def test_debug_logs_hold_no_secret(peer: MakePeer, caplog: pytest.LogCaptureFixture) -> None:
+    """Root logging at DEBUG, a token request, a failing one, a key in a query."""
+    caplog.set_level(logging.DEBUG)
+    body = f'{{"access_token": "{CANARY}", "token_type": "Bearer"}}'.encode()
+    server = peer(says(framed(body)))
+    endpoint = TokenEndpoint(
+        server.url, ClientCredentials("id", Secret(f"{CANARY}-secret"), "client_secret_basic")
+    )
+    answer = refresh_access_token(
+        RequestsTransport(),
+        endpoint,
+        refresh_token=Secret(f"{CANARY}-refresh"),
+        granted_scopes=(),
+        clock=lambda: 0.0,
+    )
+    assert answer.access_token.reveal() == CANARY
+    assert f"refresh_token={CANARY}-refresh".encode() in server.received[0]
+    send(secretive(server.url))
+    broken = peer(says(b"HTTP/1.1 200 OK\r\nno field\r\n\r\n"))
+    with suppress(HarborError):
+        send(secretive(broken.url))
+    assert CANARY not in caplog.text
+    assert CANARY not in "".join(repr(record.__dict__) for record in caplog.records)
+
+
+def test_other_requests_are_logged_as_ever(
+    peer: MakePeer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The filter is for this transport's own requests, not for the caller's."""
+    caplog.set_level(logging.DEBUG)
+    server = peer()
+    send(HttpRequest("GET", server.url))
+    assert caplog.records == []
+    with requests.Session() as session:
+        session.get(server.url, timeout=5)
+    assert "/token" in caplog.text

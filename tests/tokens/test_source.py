@@ -1,0 +1,214 @@
+"""TokenSource: valid tokens from memory, vault or server, and what a refusal does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harbor_oauth.client import Harbor
+from harbor_oauth.errors import (
+    HarborError,
+    LoginRequiredError,
+    MalformedResponseError,
+    TokenResponseError,
+    TransportError,
+)
+from harbor_oauth.testing import AuthorizationServer, answers
+from harbor_oauth.tokens.source import expiry_margin
+
+if TYPE_CHECKING:
+    from tests.conftest import FakeClock
+
+
+def refreshes(issuer: AuthorizationServer) -> int:
+    return issuer.count("token", grant_type="refresh_token")
+
+
+def stored(harbor: Harbor) -> tuple[str, str]:
+    access, refresh = (
+        harbor.vault.get(f"oauth:practice:{field}") for field in ("access_token", "refresh_token")
+    )
+    assert access is not None
+    assert refresh is not None
+    return access.reveal(), refresh.reveal()
+
+
+@pytest.mark.parametrize(
+    ("life", "margin"), [(3600, 60), (600, 60), (300, 30), (30, 3), (1, 0.1), (0, 0), (-5, 0)]
+)
+def test_the_margin_is_a_minute_or_a_tenth_of_the_life(life: float, margin: float) -> None:
+    """A short token is not refreshed in a loop."""
+    assert expiry_margin(life) == pytest.approx(margin)
+
+
+def test_a_valid_token_costs_no_request(harbor: Harbor, issuer: AuthorizationServer) -> None:
+    """It comes from memory, and in a new process from the vault."""
+    harbor.login("practice")
+    before = len(issuer.requests)
+    assert harbor.token("practice").reveal() == harbor.token("practice").reveal()
+    assert len(issuer.requests) == before
+
+
+def test_a_cold_process_refreshes_with_the_record_alone(
+    make_harbor: Callable[..., Harbor], issuer: AuthorizationServer, clock: FakeClock
+) -> None:
+    """Without provider, discovery or browser, an expired grant is refreshed."""
+    make_harbor().login("practice")
+    clock.advance(3600)
+
+    def no_browser(url: str) -> bool:
+        pytest.fail("a browser was opened")
+
+    cold = make_harbor(providers={}, browser=no_browser)
+    before = len(issuer.requests)
+    token = cold.token("practice")
+    assert issuer.valid(token.reveal()) is not None
+    assert [request.endpoint for request in issuer.requests[before:]] == ["token"]
+
+
+def test_either_clock_ends_a_token(
+    make_harbor: Callable[..., Harbor], issuer: AuthorizationServer, clock: FakeClock
+) -> None:
+    """A wall clock that is set back does not keep an old token alive."""
+    monotonic = type(clock)(5.0)
+    harbor = make_harbor(monotonic=monotonic)
+    harbor.login("practice")
+    harbor.token("practice")
+    clock.advance(-86400)
+    monotonic.advance(3600)
+    harbor.token("practice")
+    assert refreshes(issuer) == 1
+
+
+def test_threads_share_one_refresh(
+    harbor: Harbor, issuer: AuthorizationServer, clock: FakeClock
+) -> None:
+    """Sixteen threads that meet an expired token cause one refresh."""
+    harbor.login("practice")
+    clock.advance(3600)
+    tokens: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: tokens.append(harbor.token("practice").reveal()))
+        for _ in range(16)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(tokens) == 16
+    assert len(set(tokens)) == 1
+    assert refreshes(issuer) == 1
+    assert issuer.reuse_events == []
+
+
+def test_a_401_refreshes_once_for_all_who_hold_that_token(
+    harbor: Harbor, issuer: AuthorizationServer
+) -> None:
+    """The second report of the same token finds the newer one stored."""
+    harbor.login("practice")
+    old = harbor.token("practice")
+    harbor.rejected("practice", old)
+    harbor.rejected("practice", old)
+    assert refreshes(issuer) == 1
+    assert harbor.token("practice").reveal() != old.reveal()
+
+
+def test_the_new_pair_is_in_the_vault(harbor: Harbor, issuer: AuthorizationServer) -> None:
+    """What a refresh gave is what the next process reads."""
+    harbor.login("practice")
+    before = stored(harbor)
+    harbor.rejected("practice", harbor.token("practice"))
+    after = stored(harbor)
+    assert after[0] != before[0]
+    assert after[1] != before[1]
+    assert harbor.token("practice").reveal() == after[0]
+
+
+def test_an_answer_without_a_refresh_token_keeps_the_old_one(
+    harbor: Harbor, issuer: AuthorizationServer
+) -> None:
+    """RFC 6749 §6: the server may keep it; the next refresh still works."""
+    issuer.rotate = False
+    harbor.login("practice")
+    refresh_token = stored(harbor)[1]
+    issuer.amend("token", refresh_token=None)
+    harbor.rejected("practice", harbor.token("practice"))
+    assert stored(harbor)[1] == refresh_token
+    harbor.rejected("practice", harbor.token("practice"))
+    assert refreshes(issuer) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (answers.status(500), TransportError),
+        (answers.status(503, {"Retry-After": "7"}), TransportError),
+        (answers.status(429), TransportError),
+        (answers.html(), MalformedResponseError),
+        (answers.json({"error": "invalid_client"}, 401), TokenResponseError),
+        (answers.json({"error": "temporarily_unavailable"}, 400), TokenResponseError),
+        (answers.json({"access_token": "", "token_type": "Bearer"}), MalformedResponseError),
+        (answers.json({"token_type": "Bearer"}), MalformedResponseError),
+        (answers.redirect(307, "http://127.0.0.1:9/"), HarborError),
+    ],
+)
+def test_a_passing_fault_changes_nothing(
+    harbor: Harbor, issuer: AuthorizationServer, answer: object, error: type[HarborError]
+) -> None:
+    """Whatever the server answers but `invalid_grant`, the stored pair stays and works later."""
+    harbor.login("practice")
+    before = stored(harbor)
+    issuer.script("token", answer)  # type: ignore[arg-type]  # parametrised
+    with pytest.raises(error):
+        harbor.rejected("practice", harbor.token("practice"))
+    assert stored(harbor) == before
+    harbor.rejected("practice", harbor.token("practice"))
+    assert stored(harbor) != before
+
+
+def test_invalid_grant_ends_the_grant_and_keeps_its_bytes(
+    harbor: Harbor, make_harbor: Callable[..., Harbor], issuer: AuthorizationServer
+) -> None:
+    """The grant is dead in every process, with the cause; nothing is deleted, nothing is asked again."""
+    harbor.login("practice")
+    before = stored(harbor)
+    issuer.revoke_all()
+    with pytest.raises(LoginRequiredError, match="refused the refresh token") as caught:
+        harbor.rejected("practice", harbor.token("practice"))
+    assert caught.value.cause == "dead"
+    assert "harbor charter practice" in str(caught.value)
+    assert stored(harbor) == before
+    sent = refreshes(issuer)
+    with pytest.raises(LoginRequiredError):
+        make_harbor().token("practice")
+    assert refreshes(issuer) == sent
+    assert harbor.status()[0].state == "dead"
+    harbor.login("practice")
+    assert harbor.status()[0].state == "active"
+
+
+def test_invalid_grant_after_somebody_else_refreshed_adopts_theirs(
+    make_harbor: Callable[..., Harbor], issuer: AuthorizationServer
+) -> None:
+    """The loser of a race takes the winner's pair and destroys nothing."""
+    winner, loser = make_harbor(), make_harbor()
+    winner.login("practice")
+    old = loser.token("practice")
+
+    def lose(request: object) -> object:
+        winner.rejected("practice", winner.token("practice"))
+        return answers.json({"error": "invalid_grant"}, 400)(request)  # type: ignore[arg-type,operator]  # an answer
+
+    issuer.script("token", lose)  # type: ignore[arg-type]  # an answer that does something first
+    loser.rejected("practice", old)
+    assert loser.token("practice").reveal() == winner.token("practice").reveal() != old.reveal()
+    assert loser.status()[0].state == "active"
+
+
+def test_no_grant_is_a_login_required_error_that_opens_nothing(harbor: Harbor) -> None:
+    """`token` never signs anybody in; it says what to run."""
+    with pytest.raises(LoginRequiredError, match="harbor dock practice"):
+        harbor.token("practice")
