@@ -25,7 +25,7 @@ from harbor_oauth.registry import InstalledProvider, Registry
 from harbor_oauth.secret import Secret
 from harbor_oauth.settings import Settings, load_settings
 from harbor_oauth.tokens.logout import LogoutResult, log_out
-from harbor_oauth.tokens.status import GrantStatus, absent, describe, label
+from harbor_oauth.tokens.status import GrantStatus, absent, describe
 from harbor_oauth.vault import GrantKey, parse_grant_name
 from harbor_oauth.vault.names import DEFAULT_ACCOUNT
 
@@ -144,7 +144,7 @@ class Harbor:
                     self.vault_home,
                     choice=self.settings.vault,
                     key_file=self.settings.key_file,
-                    passphrase=self._passphrase or self._passphrase_from_file(),
+                    passphrase=self._passphrase_source(),
                 )
             return self._vault
 
@@ -154,21 +154,9 @@ class Harbor:
         home = self.settings.home
         return home / "apps" / self._app if self._app else home
 
-    def _passphrase_from_file(self) -> Callable[[], Secret] | None:
+    def _passphrase_source(self) -> Callable[[], Secret] | None:
         path = self.settings.passphrase_file
-        if path is None:
-            return None
-
-        def read() -> Secret:
-            try:
-                return Secret(path.read_text(encoding="utf-8").rstrip("\r\n"))
-            except (OSError, UnicodeDecodeError) as error:
-                raise ConfigurationError(
-                    f"The passphrase file {path} cannot be read ({type(error).__name__}).",
-                    next_step="Check HARBOR_VAULT_PASSPHRASE_FILE.",
-                ) from None
-
-        return read
+        return self._passphrase or (passphrase_file(path) if path else None)
 
     @property
     def _tokens_of_vault(self) -> TokenSource:
@@ -431,7 +419,7 @@ class Harbor:
         from harbor_oauth.protocol.urls import origin  # noqa: PLC0415 - late
 
         fits = [
-            label(self.vault, key)
+            str(self.vault.short_name(key))
             for key in self.vault.grants()
             if (found := self.vault.grant(key)) and origin(url) in found[0].allowed_origins
         ]

@@ -22,7 +22,7 @@ __all__ = ["GrantSession"]
 _UNAUTHORIZED: Final = 401
 
 
-class GrantSession(OAuth2Session):  # type: ignore[misc]  # the stubs type requests_oauthlib loosely
+class GrantSession(OAuth2Session):
     """A requests session whose requests carry one grant's access token.
 
     A 401 costs one refresh and one repetition of the request, if its body can
@@ -85,8 +85,8 @@ class GrantSession(OAuth2Session):  # type: ignore[misc]  # the stubs type reque
             for name, value in (kwargs.pop("headers", None) or {}).items()
             if name.lower() != "authorization"
         }
-        headers["Authorization"] = token.authorization
-        return requests.Session.request(self, method, url, *args, headers=headers, **kwargs)
+        kwargs["headers"] = {**headers, "Authorization": token.authorization}
+        return requests.Session.request(self, method, url, *args, **kwargs)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Follow a redirect within the grant's origins only.

@@ -254,14 +254,6 @@ def system_trust_adapter() -> Any:  # noqa: ANN401 - a requests adapter, importe
                 kwargs["proxy_ssl_context"] = context()
             return super().proxy_manager_for(proxy, **kwargs, ssl_context=context())
 
-        def build_connection_pool_key_attributes(
-            self,
-            request: Any,  # noqa: ANN401 - as its base
-            verify: Any,  # noqa: ANN401, ARG002 - as its base; whatever it says
-            cert: Any = None,  # noqa: ANN401 - as its base
-        ) -> Any:  # noqa: ANN401 - as its base
-            return super().build_connection_pool_key_attributes(request, True, cert)  # noqa: FBT003 - as its base
-
         def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ANN401, ARG002 - as its base
             super().cert_verify(conn, url, True, cert)  # type: ignore[no-untyped-call]  # noqa: FBT003 - as its base
             conn.ca_certs = conn.ca_cert_dir = None  # the base adds a bundle of its own

@@ -13,13 +13,14 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import attrs
 import pytest
 import requests
+import truststore
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -510,12 +511,22 @@ def test_the_adapter_verifies_whatever_it_is_told(
 def test_the_adapter_works_in_a_session(
     peer: MakePeer, pem: Path, monkeypatch: pytest.MonkeyPatch, verify: bool
 ) -> None:
-    """Directly, and through a proxy that speaks TLS itself."""
+    """As in `GrantSession`, which mounts it."""
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
     server = peer(tls=serving(pem))
     with requests.Session() as session:
         session.mount("https://", system_trust_adapter())
         assert session.get(server.url, verify=verify, timeout=5).content == b"ok"
+
+
+def test_every_connection_asks_the_operating_system() -> None:
+    """On macOS and Windows OpenSSL's own default is another list; a tunnel counts too."""
+    with closing(system_trust_adapter()) as adapter:
+        direct = adapter.poolmanager.connection_pool_kw["ssl_context"]
+        tunnelled = adapter.proxy_manager_for("https://proxy.example.com")
+        assert isinstance(direct, truststore.SSLContext)
+        assert isinstance(tunnelled.connection_pool_kw["ssl_context"], truststore.SSLContext)
+        assert isinstance(tunnelled.proxy_config.ssl_context, truststore.SSLContext)
 
 
 def test_a_proxy_that_speaks_tls_is_judged_too(peer: MakePeer, pem: Path) -> None:

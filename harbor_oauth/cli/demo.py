@@ -19,7 +19,6 @@ from harbor_oauth.errors import HarborError
 from harbor_oauth.fleet.docking import dock_url, undock
 
 if TYPE_CHECKING:
-    from harbor_oauth.session import GrantSession
     from harbor_oauth.testing import AuthorizationServer, McpServer
 
 __all__ = ["run"]
@@ -43,7 +42,7 @@ def run(*, browser: bool = False, say: Callable[[str], None] = print) -> int:
     Returns:
         The exit status: 0 if every step came true, else 1.
     """
-    from harbor_oauth.testing import AuthorizationServer, McpServer  # noqa: PLC0415 - an extra
+    from harbor_oauth.testing import AuthorizationServer, McpServer
 
     with (
         tempfile.TemporaryDirectory(prefix="harbor-demo-") as folder,
@@ -81,7 +80,7 @@ class _Scene:
     def call(self, method: str, params: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
         """Call the MCP server with the grant's token; return the result and the statuses seen."""
         statuses: list[int] = []
-        session: GrantSession = self.harbor.session(_NAME)
+        session = self.harbor.session(_NAME)
         session.hooks["response"].append(lambda answer, **_: statuses.append(answer.status_code))
         message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         with session:
@@ -92,6 +91,11 @@ class _Scene:
 def _expect(seen: object, wanted: object, what: str) -> None:
     if seen != wanted:
         raise _NotSeenError(f"{what}: expected {wanted!r}, saw {seen!r}")
+
+
+def _expect_true(what: str, *, holds: bool) -> None:
+    if not holds:
+        raise _NotSeenError(f"{what}: not seen")
 
 
 def _start(scene: _Scene) -> Iterator[str]:
@@ -108,7 +112,7 @@ def _dock(scene: _Scene) -> Iterator[str]:
         scene.say(f"   The browser goes to {urlsplit(url).netloc}{urlsplit(url).path}")
 
     docked = dock_url(scene.harbor, _NAME, scene.server.url, on_url=show)
-    _expect(docked.signed_in, True, "a sign-in")
+    _expect_true("a sign-in", holds=docked.signed_in)
     _expect(scene.issuer.count("register"), 1, "client registrations")
     _expect(scene.issuer.count("token"), 1, "token requests")
     scene.first_token = scene.harbor.token(_NAME).reveal()
@@ -139,7 +143,7 @@ def _expire(scene: _Scene) -> Iterator[str]:
     refreshes = scene.issuer.count("token", grant_type="refresh_token")
     _expect(statuses, [401, 200], "the statuses of one call")
     _expect(refreshes, 1, "refresh requests")
-    _expect(scene.harbor.token(_NAME).reveal() != scene.first_token, True, "a new token")
+    _expect_true("a new token", holds=scene.harbor.token(_NAME).reveal() != scene.first_token)
     yield (
         f"One call saw {statuses[0]}, refreshed ({refreshes} request), was sent again and saw "
         f"{statuses[1]}: {result['content'][0]['text']!r}; the new pair is in the vault"
@@ -153,7 +157,7 @@ def _sealed(scene: _Scene) -> Iterator[str]:
     for secret in secrets:
         if secret is None:
             raise _NotSeenError("the vault lacks a token")
-        _expect(secret.reveal().encode() in stored, False, "a token readable in a file")
+        _expect_true("sealed tokens", holds=secret.reveal().encode() not in stored)
     modes = {f"{path.stat().st_mode & 0o777:04o}" for path in files}
     yield (
         f"The vault's {len(files)} files ({len(stored)} bytes, mode {', '.join(sorted(modes))}) "

@@ -64,7 +64,7 @@ def report(error: BaseException) -> int:
 def _print(message: str, next_step: str = "") -> None:
     note(message, "error:", colour="red")
     for line in next_step.splitlines():
-        note(line, "next:")
+        note(line.removeprefix("Run: "), "next:")
 
 
 def _discard_output() -> None:

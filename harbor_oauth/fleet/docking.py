@@ -15,9 +15,7 @@ import attrs
 from harbor_oauth.errors import (
     ConfigurationError,
     HarborError,
-    InvalidNameError,
     ServerNotFoundError,
-    WrongResourceError,
 )
 from harbor_oauth.fleet.config import add_server, check_writable, remove_server
 from harbor_oauth.fleet.references import (
@@ -27,9 +25,16 @@ from harbor_oauth.fleet.references import (
     missing,
     parse_reference,
 )
+from harbor_oauth.fleet.rules import (
+    agreeing,
+    check_free,
+    check_origins,
+    grant_name,
+    provider_of,
+)
 from harbor_oauth.fleet.tools import count_tools
 from harbor_oauth.protocol.urls import canonical_resource, origin, require_endpoint
-from harbor_oauth.providers import Provider, check_server_name, discovered_provider, is_reserved
+from harbor_oauth.providers import Provider
 from harbor_oauth.settings import ServerEntry
 from harbor_oauth.vault.names import parse_grant_name
 
@@ -69,9 +74,10 @@ class Undocked:
 
     Attributes:
         entry: The server as it was docked.
-        ended: What became of each grant that nothing else uses.
+        ended: What became of its grant; empty where it had none, or it stays.
         shared: Each grant that stays, with the servers that still use it.
-        kept: The grants that stay because that was asked for.
+        kept: Grants that stay although no server uses them now: its own if
+            that was asked for, and those that only its values named.
     """
 
     entry: ServerEntry
@@ -127,9 +133,9 @@ def dock_provider(
             next_step=f"To sign in only: harbor charter {provider_name}",
         )
     native = provider.native_servers[0]
-    grant = _grant_name(provider, native.resource, account)
+    grant = grant_name(provider, native.resource, account)
     if name is not None and name != native.name:
-        _check_free(harbor, name)
+        check_free(harbor, name)
     entry = ServerEntry(
         name=name or native.name,
         url=native.url,
@@ -178,9 +184,9 @@ def dock_url(
     """
     headers, env = headers or {}, env or {}
     url = canonical_resource(require_endpoint(url, "server URL"))
-    _check_free(harbor, name, url)
+    check_free(harbor, name, url)
     check_values(headers, env)
-    _check_origins(harbor, url, headers)
+    check_origins(harbor, url, headers)
     authenticated = any(parse_reference(value) for value in headers.values())
     grant = next(
         (
@@ -191,15 +197,13 @@ def dock_url(
         None,
     )
     docked = harbor.settings.servers.get(name)
-    entry = _agreeing(
-        docked, ServerEntry(name=name, url=url, grant=grant, headers=headers, env=env)
-    )
+    entry = agreeing(docked, ServerEntry(name=name, url=url, grant=grant, headers=headers, env=env))
     if skip_auth or authenticated:
         return _dock(harbor, entry, None, sign_in=False, on_url=on_url)
-    provider = _provider_of(harbor, name, url)
+    provider = provider_of(harbor, name, url)
     # A docked server's answer is known: docking it again asks nobody.
     if (entry.grant is None or account is not None) and not harbor.needs_no_token(provider):
-        entry = attrs.evolve(entry, grant=_grant_name(provider, "mcp", account))
+        entry = attrs.evolve(entry, grant=grant_name(provider, "mcp", account))
     return _dock(harbor, entry, provider, sign_in=entry.grant is not None, on_url=on_url)
 
 
@@ -224,7 +228,7 @@ def dock_command(
         ConfigurationError: A name, value or reference breaks a rule.
     """
     env = env or {}
-    _check_free(harbor, name)
+    check_free(harbor, name)
     check_values({}, env)
     if any(word.startswith("vault:") for word in (command, *args)):
         raise ConfigurationError(
@@ -236,14 +240,14 @@ def dock_command(
 
 
 def undock(harbor: Harbor, name: str, *, keep_grant: bool = False) -> Undocked:
-    """Remove a server, and end the grants that nothing else uses.
+    """Remove a server, and end its grant if nothing else uses it.
 
     Own papers and client registrations stay, so that docking again asks for none.
 
     Args:
-        harbor: Ends the grants.
+        harbor: Ends the grant.
         name: The server.
-        keep_grant: Leave its grants alone.
+        keep_grant: Leave its grant alone.
 
     Raises:
         ServerNotFoundError: There is no such server.
@@ -254,14 +258,15 @@ def undock(harbor: Harbor, name: str, *, keep_grant: bool = False) -> Undocked:
     check_writable(harbor.settings)
     grants = [grant for grant in grants_of(entry) if harbor.grant_status(grant)]
     shared = {grant: users for grant in grants if (users := _other_users(harbor, grant, name))}
+    unshared = [grant for grant in grants if grant not in shared]
     ended: tuple[LogoutResult, ...] = ()
-    if not keep_grant:
+    if entry.grant in unshared and not keep_grant:
         # Before the entry goes: what fails here can be tried again by name.
-        ended = tuple(harbor.logout(grant) for grant in grants if grant not in shared)
+        ended = (harbor.logout(entry.grant),)
+        unshared.remove(entry.grant)
     remove_server(harbor.settings, name)
     harbor.reload_settings()
-    kept = tuple(grant for grant in grants if keep_grant and grant not in shared)
-    return Undocked(entry=entry, ended=ended, shared=shared, kept=kept)
+    return Undocked(entry=entry, ended=ended, shared=shared, kept=tuple(unshared))
 
 
 def _dock(
@@ -273,7 +278,7 @@ def _dock(
     on_url: Callable[[str], None] | None,
 ) -> Docked:
     docked = harbor.settings.servers.get(entry.name)
-    entry = _agreeing(docked, entry)
+    entry = agreeing(docked, entry)
     check_writable(harbor.settings)
     status = harbor.grant_status(entry.grant) if entry.grant else None
     signing_in = sign_in and not _usable(harbor, entry, status)
@@ -319,72 +324,6 @@ def _undone_on_failure(harbor: Harbor, grant: str, before: GrantStatus | None) -
             with contextlib.suppress(HarborError):
                 harbor.logout(grant)
         raise
-
-
-def _agreeing(docked: ServerEntry | None, entry: ServerEntry) -> ServerEntry:
-    """Return what to write, if it does not contradict what is docked.
-
-    Only a grant is ever added to a docked server; everything else that
-    differs is the user's to undock first.
-    """
-    if docked is None:
-        return entry
-    wanted = attrs.evolve(entry, enabled=docked.enabled, grant=docked.grant or entry.grant)
-    if attrs.evolve(docked, grant=wanted.grant) != wanted or (
-        entry.grant not in {None, wanted.grant}
-    ):
-        raise ConfigurationError(
-            f"A server called {entry.name!r} is docked already, and differs.",
-            next_step=f"Undock it first (harbor undock {entry.name}), or choose another --name.",
-        )
-    return wanted
-
-
-def _check_free(harbor: Harbor, name: str, url: str | None = None) -> None:
-    """Refuse a name that stands for something else; what is called `slack` gets its token."""
-    check_server_name(name)
-    if name in harbor.provider_names():
-        own = {url for resource in harbor.provider(name).resources for url in resource.servers}
-        if url not in own:
-            raise InvalidNameError(
-                f"{name!r} is an installed provider's name and cannot stand for another server.",
-                next_step=f"Choose another --name; for the provider: harbor dock {name}",
-            )
-    elif is_reserved(name):
-        raise InvalidNameError(
-            f"{name!r} is a name of Harbor's own and cannot stand for another server.",
-            next_step="Choose another --name.",
-        )
-
-
-def _provider_of(harbor: Harbor, name: str, url: str) -> Provider:
-    """Return the provider of a server known by its URL; an installed one if it has that name."""
-    if name in harbor.provider_names():
-        return harbor.provider(name)
-    return discovered_provider(name, url)
-
-
-def _grant_name(provider: Provider, resource: str, account: str | None) -> str:
-    """Return the shortest name for a grant; the provider's default resource goes unsaid."""
-    named = provider.resource(resource).name
-    path = "" if named == provider.resource().name else f"/{named}"
-    label = f"@{account}" if account is not None else ""
-    return str(parse_grant_name(f"{provider.name}{path}{label}"))
-
-
-def _check_origins(harbor: Harbor, url: str, headers: Mapping[str, str]) -> None:
-    """Refuse a header that would carry a grant's token to another origin."""
-    for value in headers.values():
-        reference = parse_reference(value)
-        if reference is None or reference.grant is None:
-            continue
-        name = parse_grant_name(reference.grant)
-        resource = harbor.provider(name.provider).resource(name.resource)
-        if origin(url) not in resource.allowed_origins:
-            raise WrongResourceError(
-                f"The token of {reference.grant} must not be sent to {origin(url)}.",
-                next_step=f"It is for {', '.join(resource.allowed_origins)} only.",
-            )
 
 
 def _other_users(harbor: Harbor, grant: str, name: str) -> tuple[str, ...]:

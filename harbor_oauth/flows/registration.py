@@ -18,23 +18,24 @@ def register_client(
     *,
     redirect_uri: str,
     client_name: str,
-    scope: str | None = None,
 ) -> ClientInformation:
     """Register a public native client.
+
+    No scope is named: a resource's scopes need not be the authorization
+    server's own, and oidc-provider refuses a registration that names others.
 
     Args:
         transport: How requests are sent.
         registration_endpoint: Where to register.
         redirect_uri: The loopback URI that a receiver already holds.
         client_name: What the consent page shows.
-        scope: The scopes the client may ask for, joined by spaces.
 
     Raises:
         RegistrationResponseError: The server refused.
         TransportError: The server is down.
     """
     request = registration_request(
-        registration_endpoint, redirect_uris=(redirect_uri,), client_name=client_name, scope=scope
+        registration_endpoint, redirect_uris=(redirect_uri,), client_name=client_name
     )
     return parse_registration_response(
         transport(request), registration_endpoint=registration_endpoint

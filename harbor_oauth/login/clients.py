@@ -34,13 +34,33 @@ class ChosenClient:
             registration; None where the provider's rule decides.
         reused: Whether it is a stored registration, which the server may have
             forgotten.
-        writes: What to store together with the grant.
+        registered: A registration just made, with the name of its record.
+        binding: Own papers, to be bound to the issuer they are first used at,
+            as they were read.
     """
 
     credentials: ClientCredentials
     redirect_uri: str | None = None
     reused: bool = False
-    writes: tuple[Write, ...] = ()
+    registered: tuple[str, ClientRecord] | None = None
+    binding: Write | None = None
+
+    def writes(self, vault: Vault) -> tuple[Write, ...]:
+        """Return what to store together with the grant, as the vault is now.
+
+        A registration replaces an older one. Papers that were changed since
+        they were read are left as they are.
+        """
+        writes: list[Write] = []
+        if self.registered is not None:
+            name, record = self.registered
+            found = vault.read(name)
+            writes.append(Write(name, record.to_bytes(), found[1] if found else 0))
+        if self.binding is not None:
+            found = vault.read(self.binding.name)
+            if found and found[1] == self.binding.generation:
+                writes.append(self.binding)
+        return tuple(writes)
 
     @property
     def port(self) -> int | None:
@@ -122,7 +142,7 @@ class ClientSources:
                 attrs.evolve(papers, issuer=metadata.issuer).to_bytes(),
                 generation,
             )
-            return ChosenClient(credentials, writes=() if papers.issuer else (bound,))
+            return ChosenClient(credentials, binding=None if papers.issuer else bound)
         return None
 
     def _environment(
@@ -187,7 +207,6 @@ def _credentials(
 
 
 def registered_client(
-    vault: Vault,
     provider: Provider,
     resource: Resource,
     metadata: ServerMetadata,
@@ -199,7 +218,6 @@ def registered_client(
     The registration it replaces stays until then, because a grant that still
     works is refreshed with it.
     """
-    found = vault.registration(metadata.issuer, provider.name, resource.name)
     record = ClientRecord(
         kind="registered",
         client_id=answer.client_id,
@@ -212,11 +230,7 @@ def registered_client(
         client_secret_expires_at=answer.client_secret_expires_at,
     )
     name = client_record_name(metadata.issuer, provider.name, resource.name)
-    return ChosenClient(
-        answer.credentials(),
-        redirect_uri=redirect_uri,
-        writes=(Write(name, record.to_bytes(), found[1] if found else 0),),
-    )
+    return ChosenClient(answer.credentials(), redirect_uri=redirect_uri, registered=(name, record))
 
 
 def client_required(provider: Provider, resource: Resource) -> ClientRequiredError:

@@ -181,11 +181,8 @@ class LoginSession:
             metadata.registration_endpoint or "",
             redirect_uri=redirect_uri,
             client_name=self._parts.client_name,
-            scope=self._joined(self._wanted(discovery)),
         )
-        return registered_client(
-            self._parts.vault, self._provider, self._resource, metadata, answer, redirect_uri
-        )
+        return registered_client(self._provider, self._resource, metadata, answer, redirect_uri)
 
     def _open_port(self, client: ChosenClient | None) -> str:
         rule = self._resource.redirect
@@ -391,7 +388,7 @@ class LoginSession:
                     record,
                     generation=found[1] if found else 0,
                     default_resource=self._provider.resource().name,
-                    also=client.writes,
+                    also=client.writes(self._parts.vault),
                 )
             except VaultConflictError:
                 # A refresh came between; what a person did last counts.

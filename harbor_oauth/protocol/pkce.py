@@ -53,8 +53,6 @@ class PKCE:
             ValueError: There are fewer bytes than RFC 7636 §7.1 asks for, or
                 more than a verifier can hold.
         """
-        if len(entropy) < _ENTROPY_BYTES:
-            raise ValueError(f"PKCE needs {_ENTROPY_BYTES} bytes of entropy, not {len(entropy)}")
         encoded = base64.urlsafe_b64encode(entropy).rstrip(b"=").decode("ascii")
         return cls(Secret(encoded))
 

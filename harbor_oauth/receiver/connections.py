@@ -152,9 +152,9 @@ class Connections:
             connection.received += data
             reply = self._answer(connection.received)
             if reply is not None:
-                self._send(connection, reply.response)
                 if reply.close_in is not None:
                     self._until = self._clock() + reply.close_in
+                self._send(connection, reply.response)
         # What follows an answered head is read and thrown away: closing on
         # unread octets resets the connection, and the answer would be lost
         # (RFC 9112 §9.6).

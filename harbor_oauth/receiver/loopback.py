@@ -179,8 +179,8 @@ class LoopbackReceiver(Generic[T]):
         Raises:
             ProtocolError: The judge refused it; the receiver keeps waiting.
         """
-        self._settle(query, by_browser=False)
-        self._stop()
+        if self._settle(query, by_browser=False):
+            self._stop()
 
     def wait(self, timeout: float = DEFAULT_TIMEOUT) -> T:
         """Wait for the answer.

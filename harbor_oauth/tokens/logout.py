@@ -9,7 +9,7 @@ from harbor_oauth.flows import revoke
 from harbor_oauth.protocol.http import Transport
 from harbor_oauth.providers import Resource, Revocation
 from harbor_oauth.tokens.source import client_of
-from harbor_oauth.tokens.status import absent, label
+from harbor_oauth.tokens.status import absent
 from harbor_oauth.vault import GrantKey, GrantRecord, Vault
 
 __all__ = ["LogoutResult", "log_out"]
@@ -56,7 +56,7 @@ def log_out(
     found = vault.grant(key)
     if found is None:
         raise absent(str(key))
-    name = label(vault, key)
+    name = str(vault.short_name(key))
     reason = (
         "only this machine was asked to forget it"
         if local_only

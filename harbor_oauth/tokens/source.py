@@ -21,7 +21,6 @@ from harbor_oauth.protocol.http import Transport
 from harbor_oauth.protocol.token import TokenResponse
 from harbor_oauth.secret import Secret
 from harbor_oauth.tokens.access_token import AccessToken
-from harbor_oauth.tokens.status import label
 from harbor_oauth.vault import GrantKey, GrantRecord, Vault
 
 __all__ = ["Mend", "TokenSource", "client_of", "expiry_margin"]
@@ -260,7 +259,7 @@ def _token(key: GrantKey, record: GrantRecord) -> AccessToken:
 
 
 def _login_required(vault: Vault, key: GrantKey, cause: str, why: str) -> LoginRequiredError:
-    name = label(vault, key)
+    name = str(vault.short_name(key))
     return LoginRequiredError(
         f"{name} needs a sign-in: {why}.",
         grant=name,

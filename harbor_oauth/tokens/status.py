@@ -5,10 +5,10 @@ from __future__ import annotations
 import attrs
 
 from harbor_oauth.errors import LoginRequiredError
-from harbor_oauth.vault import GrantKey, GrantName, GrantRecord, Vault
+from harbor_oauth.vault import GrantKey, GrantRecord, Vault
 from harbor_oauth.vault.names import DEFAULT_ACCOUNT
 
-__all__ = ["GrantStatus", "absent", "describe", "label"]
+__all__ = ["GrantStatus", "absent", "describe"]
 
 
 @attrs.frozen
@@ -42,20 +42,10 @@ class GrantStatus:
     refreshable: bool
 
 
-def label(vault: Vault, key: GrantKey) -> str:
-    """Return the shortest name that resolves to a grant."""
-    shorter = (
-        GrantName(key.provider),
-        GrantName(key.provider, key.resource),
-        GrantName(key.provider, None, key.account),
-    )
-    return next((str(name) for name in shorter if vault.resolve(name) == key), str(key))
-
-
 def describe(vault: Vault, key: GrantKey, record: GrantRecord) -> GrantStatus:
     """Describe a grant's record."""
     return GrantStatus(
-        grant=label(vault, key),
+        grant=str(vault.short_name(key)),
         provider=key.provider,
         resource=key.resource,
         account=record.account or (None if key.account == DEFAULT_ACCOUNT else key.account),

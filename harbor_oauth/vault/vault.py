@@ -9,6 +9,7 @@ from harbor_oauth.errors import InvalidNameError, VaultConflictError, VaultRecor
 from harbor_oauth.secret import Secret
 from harbor_oauth.vault import view
 from harbor_oauth.vault.names import (
+    DEFAULT_ACCOUNT,
     GRANT_PREFIX,
     GrantKey,
     GrantName,
@@ -76,11 +77,11 @@ class Vault(SealedRecords):
         return grants[0] if grants else None
 
     def short_name(self, key: GrantKey) -> GrantName:
-        """Return the shortest name that means a grant, to show to people."""
+        """Return the shortest name that means a grant and says its account label."""
+        account = None if key.account == DEFAULT_ACCOUNT else key.account
         for name in (
-            GrantName(key.provider),
-            GrantName(key.provider, key.resource),
-            GrantName(key.provider, None, key.account),
+            GrantName(key.provider, None, account),
+            GrantName(key.provider, key.resource, account),
         ):
             try:
                 if self.resolve(name) == key:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -51,7 +52,7 @@ def commands() -> list[tuple[str, click.Command]]:
 
 
 def test_the_overview_names_every_command_and_alias(
-    cli: Callable[..., tuple[int, str, str]],
+    cli: Callable[..., Any],
 ) -> None:
     """With its one sentence, on standard output."""
     code, out, err = cli()
@@ -73,9 +74,9 @@ def test_the_overview_names_every_command_and_alias(
     assert cli("--help").out == cli("-h").out == out
 
 
-@pytest.mark.parametrize(("words", "command"), commands(), ids=lambda value: str(value))
+@pytest.mark.parametrize(("words", "command"), commands(), ids=str)
 def test_every_help_has_an_example(
-    cli: Callable[..., tuple[int, str, str]], words: str, command: click.Command
+    cli: Callable[..., Any], words: str, command: click.Command
 ) -> None:
     """And the example begins with the command's name."""
     code, out, _ = cli(*words.split(), "--help")
@@ -126,9 +127,9 @@ def test_without_click_the_install_lines_are_printed(tmp_path: Path) -> None:
     assert "Traceback" not in ran.stderr
 
 
-def test_the_version_is_the_distributions(cli: Callable[..., tuple[int, str, str]]) -> None:
+def test_the_version_is_the_distributions(cli: Callable[..., Any]) -> None:
     """One line."""
-    assert re.fullmatch(r"harbor \d+\.\d+\.\d+\S*\n", cli("--version").out)  # type: ignore[attr-defined]  # Ran
+    assert re.fullmatch(r"harbor \d+\.\d+\.\d+\S*\n", cli("--version").out)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,7 @@ def test_the_version_is_the_distributions(cli: Callable[..., tuple[int, str, str
     ],
 )
 def test_the_exit_code_says_who_must_act(
-    cli: Callable[..., tuple[int, str, str]],
+    cli: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
     error: BaseException,
     code: int,
@@ -166,7 +167,7 @@ def test_the_exit_code_says_who_must_act(
 
 
 def test_an_error_is_a_sentence_and_its_next_steps(
-    cli: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One line each, and nothing in it steers the terminal."""
 
@@ -182,7 +183,7 @@ def test_an_error_is_a_sentence_and_its_next_steps(
 
 
 def test_a_mistake_of_ours_is_not_hidden(
-    cli: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is no error of use is raised, for whoever mends it."""
     monkeypatch.setattr(Harbor, "token", lambda *_: 1 / 0)

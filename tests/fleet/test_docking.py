@@ -336,8 +336,18 @@ def test_a_grant_that_another_server_uses_stays(
     assert undocked.ended == ()
     assert undock(harbor, "second").shared == {"practice": ("third",)}
     assert issuer.revoked == []
-    assert len(undock(harbor, "third").ended) == 1
-    assert harbor.status() == ()
+
+
+def test_a_grant_that_only_a_variable_names_stays(
+    harbor: Harbor, issuer: AuthorizationServer
+) -> None:
+    """It was made for more than this server; the result names it."""
+    harbor.login("practice")
+    env = {"TOKEN": "vault:oauth:practice:access_token"}
+    dock_command(harbor, "files", "true", env=env)
+    undocked = undock(harbor, "files")
+    assert (undocked.ended, undocked.kept) == ((), ("practice",))
+    assert issuer.revoked == []
 
 
 def test_keep_grant_keeps_it(harbor: Harbor, mcp: McpServer) -> None:
@@ -345,7 +355,7 @@ def test_keep_grant_keeps_it(harbor: Harbor, mcp: McpServer) -> None:
     dock_url(harbor, "real", mcp.url)
     undocked = undock(harbor, "real", keep_grant=True)
     assert (undocked.kept, undocked.ended) == (("real",), ())
-    assert harbor.token("real")
+    assert harbor.token("real").reveal()
 
 
 def test_undocking_works_when_the_server_is_down(

@@ -125,8 +125,9 @@ def test_a_server_that_does_not_say_is_none(
 
 def test_endless_pages_end(count: Callable[[Script], int | None]) -> None:
     """A server that always has one more page is not followed for ever."""
-    page = (200, {}, result(2, {"tools": [{}], "nextCursor": "more"}))
-    pages = [(page[0], page[1], page[2].replace('"id": 2', f'"id": {n}')) for n in range(2, 100)]
+    pages: list[Answer] = [
+        (200, {}, result(number, {"tools": [{}], "nextCursor": "more"})) for number in range(2, 99)
+    ]
     script = Script(INITIALIZED, ACCEPTED, *pages)
     assert count(script) is None
     assert len(script.requests) < 60

@@ -236,7 +236,7 @@ def test_metadata_of_another_resource_is_passed_over(other: str) -> None:
 def test_a_challenge_may_not_name_an_insecure_document() -> None:
     """No request goes there."""
     web = Web({SERVER: challenge('Bearer resource_metadata="http://169.254.169.254/latest"')})
-    with pytest.raises(InsecureEndpointError):
+    with pytest.raises(InsecureEndpointError, match="resource_metadata"):
         run(web)
     assert web.asked == []
 

@@ -28,7 +28,6 @@ def register(
         URL,
         redirect_uri="http://127.0.0.1:4711/callback",
         client_name="Harbor",
-        scope="read write",
     )
 
 
@@ -44,7 +43,6 @@ def test_a_native_public_client_is_registered() -> None:
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
         "application_type": "native",
-        "scope": "read write",
     }
     assert (client.client_id, client.client_secret) == ("made", None)
 

@@ -173,6 +173,7 @@ def test_the_error_shows_no_query() -> None:
     with pytest.raises(BrowserError) as caught:
         open_browser("http://as.example/?state=canary", environ={})
     assert "canary" not in repr(caught.value) + str(caught.value)
+    assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
 
 

@@ -140,7 +140,7 @@ def test_a_second_callback_with_the_same_code_redeems_nothing(
     """Twenty copies of the right callback at once cause one token request."""
 
     def browser(url: str) -> bool:
-        location = issuer_redirect(issuer, url)
+        location = issuer_redirect(url)
         parts = urlsplit(location)
         target = f"{parts.path}?{parts.query}"
         port = parts.port or 0
@@ -165,7 +165,7 @@ def knock(port: int, data: bytes) -> None:
         return
 
 
-def issuer_redirect(issuer: AuthorizationServer, url: str) -> str:
+def issuer_redirect(url: str) -> str:
     """Ask the authorization endpoint and return where it sends the browser."""
     import http.client
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
@@ -105,6 +106,17 @@ def test_it_can_be_taken_again(tmp_path: Path) -> None:
             raise ZeroDivisionError
     with lock, pytest.raises(RuntimeError, match="held already"):
         lock.__enter__()
+
+
+def test_a_shared_descriptor_does_not_keep_it(tmp_path: Path) -> None:
+    """A child that is about to start another program has it for a moment."""
+    lock = FileLock(tmp_path / "lock", timeout=0)
+    with lock:
+        assert lock._descriptor is not None
+        shared = os.dup(lock._descriptor)
+    with FileLock(tmp_path / "lock", timeout=0):
+        pass
+    os.close(shared)
 
 
 def test_the_file_is_private_and_stays(tmp_path: Path) -> None:

@@ -111,7 +111,8 @@ def refused() -> Callable[[LoopbackReceiver[str]], bool]:
 
     def closed(receiver: LoopbackReceiver[str]) -> bool:
         assert receiver._connections is not None
-        receiver._connections._thread.join()
+        receiver._connections._thread.join(20)
+        assert not receiver._connections._thread.is_alive()
         try:
             socket.create_connection(_address(receiver), timeout=20).close()
         except ConnectionRefusedError:

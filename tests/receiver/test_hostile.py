@@ -235,6 +235,17 @@ def test_silent_connections_do_not_hold_the_callback_up(
     assert get(receiver, AWAITED).startswith(b"HTTP/1.1 303 ")
 
 
+def test_sixteen_connections_are_open_at_most(
+    receiver: Receiver, connect: Callable[[Receiver], socket.socket], get: Get
+) -> None:
+    """Each one more pushes the oldest out, and only that."""
+    oldest, second, *_ = [connect(receiver) for _ in range(16)]
+    get(receiver, "/")
+    assert oldest.recv(1) == b""
+    second.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    assert second.recv(12) == b"HTTP/1.1 400"
+
+
 def test_parallel_callbacks_settle_once(receiver: Receiver, judge: Any, get: Get) -> None:
     """Of twenty true callbacks at once, one is redirected and the judge is asked once."""
     together = Barrier(20)

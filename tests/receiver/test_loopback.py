@@ -190,6 +190,15 @@ def test_a_submitted_answer_is_judged_alike(receiver: Receiver, refused: Refused
     assert refused(receiver)
 
 
+def test_a_second_answer_is_not_judged(receiver: Receiver, get: Get, judge: Any) -> None:
+    """A paste after the callback changes nothing, and the browser keeps its page."""
+    get(receiver, f"/callback?{AWAITED}")
+    receiver.submit("code=other&state=bad")
+    assert judge.asked == [AWAITED]
+    assert receiver.wait() == "good-code"
+    assert get(receiver, "/done").startswith(b"HTTP/1.1 200 ")
+
+
 def test_a_receiver_serves_a_paste_without_a_port(judge: Any) -> None:
     """Where the redirect cannot reach this machine, nothing is bound."""
     receiver = Receiver()

@@ -29,7 +29,7 @@ def test_it_masks_itself(show: object) -> None:
 def test_an_f_string_is_an_error_that_names_the_attribute() -> None:
     """A mask inside an f-string would travel on as a token."""
     with pytest.raises(TypeError, match=r"\.authorization"):
-        f"{TOKEN}"  # noqa: B018 - it raises
+        f"{TOKEN}"
 
 
 def test_it_is_neither_pickled_nor_json() -> None:

@@ -172,7 +172,7 @@ def test_a_passing_fault_changes_nothing(
 def test_invalid_grant_ends_the_grant_and_keeps_its_bytes(
     harbor: Harbor, make_harbor: Callable[..., Harbor], issuer: AuthorizationServer
 ) -> None:
-    """The grant is dead in every process, with the cause; nothing is deleted, nothing is asked again."""
+    """The grant is dead in every process, with the cause; nothing is deleted or asked again."""
     harbor.login("practice")
     before = stored(harbor)
     issuer.revoke_all()

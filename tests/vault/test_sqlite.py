@@ -414,6 +414,8 @@ mine = storage._existing()
 child = os.fork()
 if child == 0:
     import gc
+    from harbor_oauth.vault import connections
+    assert len(connections._inherited) == 2   # kept, for what is freed is closed
     assert storage._existing() is not mine
     storage.apply([Put("child", b"1", 1, 1.0)])
     storage.close()
