@@ -5,37 +5,24 @@ The functions of the top-level module are methods of one default instance.
 
 from __future__ import annotations
 
-import os
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from harbor_oauth.errors import BrowserError, ConfigurationError, LoginRequiredError
-from harbor_oauth.providers import (
-    Provider,
-    Resource,
-    check_server_name,
-    discovered_provider,
-)
-from harbor_oauth.registry import InstalledProvider, Registry
-from harbor_oauth.secret import Secret
-from harbor_oauth.settings import Settings, load_settings
+from harbor_oauth.errors import BrowserError, LoginRequiredError
+from harbor_oauth.parts import HarborParts
+from harbor_oauth.providers import Provider
+from harbor_oauth.tokens.access_token import AccessToken
 from harbor_oauth.tokens.logout import LogoutResult, log_out
+from harbor_oauth.tokens.origins import check_origin
 from harbor_oauth.tokens.status import GrantStatus, absent, describe
-from harbor_oauth.vault import GrantKey, parse_grant_name
-from harbor_oauth.vault.names import DEFAULT_ACCOUNT
+from harbor_oauth.vault import DEFAULT_ACCOUNT, GrantKey, parse_grant_name
 
 if TYPE_CHECKING:
     from harbor_oauth.login import LoginSession
-    from harbor_oauth.protocol.client_auth import ClientCredentials
-    from harbor_oauth.protocol.http import HttpRequest, HttpResponse, Transport
+    from harbor_oauth.protocol.http import HttpRequest, HttpResponse
     from harbor_oauth.session import GrantSession
-    from harbor_oauth.tokens import AccessToken, TokenSource
-    from harbor_oauth.vault import Vault
 
 __all__ = ["GrantStatus", "Harbor", "LogoutResult"]
 
@@ -43,7 +30,7 @@ _UNAUTHORIZED: Final = 401
 _DEFAULT_TIMEOUT: Final = 300.0
 
 
-class Harbor:
+class Harbor(HarborParts):
     """Signs people in, keeps their grants, hands out valid tokens.
 
     Thread-safe. Nothing is opened, read or asked before it is needed, and
@@ -69,152 +56,6 @@ class Harbor:
             left out.
         passphrase: Asks for the vault's passphrase, where it has one.
     """
-
-    def __init__(  # noqa: PLR0913 - every part is a parameter, by name
-        self,
-        *,
-        vault: Vault | None = None,
-        transport: Transport | None = None,
-        clients: Mapping[str, ClientCredentials] | None = None,
-        tokens: Mapping[str, str] | None = None,
-        app: str | None = None,
-        browser: Callable[[str], bool] | None = None,
-        clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
-        entropy: Callable[[int], bytes] = os.urandom,
-        providers: Mapping[str, Provider] | None = None,
-        registry: Registry | None = None,
-        environ: Mapping[str, str] | None = None,
-        home: Path | None = None,
-        passphrase: Callable[[], Secret] | None = None,
-    ) -> None:
-        """Compose; nothing is opened yet."""
-        self._vault = vault
-        self._transport = transport
-        self._clients = dict(clients or {})
-        self._tokens = {name: Secret(value) for name, value in (tokens or {}).items()}
-        self._app = check_server_name(app) if app else None
-        self._browser = browser
-        self._clock = clock
-        self._monotonic = monotonic
-        self._entropy = entropy
-        self._providers = dict(providers or {})
-        self._registry = registry or Registry()
-        self._environ = dict(os.environ if environ is None else environ)
-        self._home = home
-        self._passphrase = passphrase
-        self._settings: Settings | None = None
-        self._source: TokenSource | None = None
-        self._lock = threading.RLock()
-
-    # --- parts ----------------------------------------------------------------
-
-    @property
-    def settings(self) -> Settings:
-        """The configuration, read at first use."""
-        with self._lock:
-            if self._settings is None:
-                self._settings = load_settings(self._environ, home=self._home)
-            return self._settings
-
-    def reload_settings(self) -> Settings:
-        """Read the configuration again, after it was written."""
-        with self._lock:
-            self._settings = None
-            return self.settings
-
-    @property
-    def transport(self) -> Transport:
-        """How requests are sent."""
-        with self._lock:
-            if self._transport is None:
-                from harbor_oauth.transport import RequestsTransport  # noqa: PLC0415 - late
-
-                self._transport = RequestsTransport(environ=self._environ)
-            return self._transport
-
-    @property
-    def vault(self) -> Vault:
-        """Where grants are kept; opened at its own first use."""
-        with self._lock:
-            if self._vault is None:
-                from harbor_oauth.vault.opening import open_vault  # noqa: PLC0415 - late
-
-                self._vault = open_vault(
-                    self.vault_home,
-                    choice=self.settings.vault,
-                    key_file=self.settings.key_file,
-                    passphrase=self._passphrase_source(),
-                )
-            return self._vault
-
-    @property
-    def vault_home(self) -> Path:
-        """The directory of the vault: the shared one, or the app's own."""
-        home = self.settings.home
-        return home / "apps" / self._app if self._app else home
-
-    def _passphrase_source(self) -> Callable[[], Secret] | None:
-        path = self.settings.passphrase_file
-        return self._passphrase or (passphrase_file(path) if path else None)
-
-    @property
-    def _tokens_of_vault(self) -> TokenSource:
-        with self._lock:
-            if self._source is None:
-                from harbor_oauth.tokens import TokenSource  # noqa: PLC0415 - late
-
-                self._source = TokenSource(
-                    self.vault,
-                    self.transport,
-                    mend_of=self._mend_of,
-                    clock=self._clock,
-                    monotonic=self._monotonic,
-                )
-            return self._source
-
-    def close(self) -> None:
-        """Close the vault; the next call opens it again."""
-        with self._lock:
-            if self._vault is not None:
-                self._vault.close()
-
-    # --- providers ------------------------------------------------------------
-
-    def provider(self, name: str) -> Provider:
-        """Return a provider: a given one, an installed one, or a docked server's.
-
-        Raises:
-            ProviderNotFoundError: There is none of that name.
-            ProviderInvalidError: Its distribution is broken.
-        """
-        if name in self._providers:
-            return self._providers[name]
-        entry = self.settings.servers.get(name)
-        if entry is not None and entry.url is not None and name not in self._registry.names():
-            return discovered_provider(name, entry.url)
-        return self._registry.provider(name)
-
-    def provider_names(self) -> tuple[str, ...]:
-        """Return the names of given and installed providers, sorted."""
-        return tuple(sorted({*self._providers, *self._registry.names()}))
-
-    def installed_providers(self) -> tuple[InstalledProvider, ...]:
-        """List the installed providers with the distributions that offer them."""
-        return self._registry.installed()
-
-    def _mend_of(
-        self, key: GrantKey
-    ) -> Callable[[Mapping[str, object]], Mapping[str, object]] | None:
-        resource = self._resource_of(key)
-        return resource.quirks.token_response if resource else None
-
-    def _resource_of(self, key: GrantKey) -> Resource | None:
-        """Return the resource of a stored grant; None when its plugin is gone."""
-        try:
-            return self.provider(key.provider).resource(key.resource)
-        except ConfigurationError:
-            return None
 
     # --- sign in --------------------------------------------------------------
 
@@ -293,6 +134,7 @@ class Harbor:
             VaultError: The grant could not be stored.
         """
         return self._sign_in(
+            grant,
             lambda anew: self.begin_login(
                 grant, account=account, scopes=scopes, provider=provider, anew=anew
             ),
@@ -302,6 +144,7 @@ class Harbor:
 
     def _sign_in(
         self,
+        grant: str,
         begin: Callable[[bool], LoginSession],
         timeout: float,
         on_url: Callable[[str], None] | None,
@@ -311,7 +154,10 @@ class Harbor:
         record = sign_in(begin, lambda url: self._show(url, on_url), timeout)
         key = GrantKey(record.provider, record.resource_name, record.account_label)
         self._tokens_of_vault.forget(key)
-        return describe(self.vault, key, record)
+        status = describe(self.vault, key)
+        if status is None:
+            raise absent(grant)  # somebody logged out in this very moment
+        return status
 
     def _show(self, url: str, on_url: Callable[[str], None] | None) -> None:
         if on_url is not None:
@@ -396,15 +242,11 @@ class Harbor:
         )
 
     def _given_token(self, grant: str) -> AccessToken | None:
-        from harbor_oauth.tokens.access_token import AccessToken  # noqa: PLC0415 - late
-
         parse_grant_name(grant)
         value = self._tokens.get(grant) or self.settings.token_from_environment(grant)
         return AccessToken(value, grant=grant) if value else None
 
     def _check(self, grant: str, url: str) -> None:
-        from harbor_oauth.tokens.origins import check_origin  # noqa: PLC0415 - late
-
         if self._given_token(grant) is not None:
             name = parse_grant_name(grant)
             origins = self.provider(name.provider).resource(name.resource).allowed_origins
@@ -412,7 +254,7 @@ class Harbor:
             key = self._key(grant)
             found = self.vault.grant(key)
             origins = found[0].allowed_origins if found else ()
-        check_origin(url, origins, grant, self._fitting(url))
+        check_origin(url, origins, grant, lambda: self._fitting(url))
 
     def _fitting(self, url: str) -> str:
         """Say which stored grant a URL is for, if any."""
@@ -473,7 +315,7 @@ class Harbor:
             return begun[-1]
 
         try:
-            return await asyncio.to_thread(self._sign_in, begin, timeout, on_url)
+            return await asyncio.to_thread(self._sign_in, grant, begin, timeout, on_url)
         except asyncio.CancelledError:
             for session in begun:
                 session.cancel()
@@ -495,17 +337,12 @@ class Harbor:
 
     def status(self) -> tuple[GrantStatus, ...]:
         """Describe every stored grant, sorted by name."""
-        return tuple(
-            describe(self.vault, key, found[0])
-            for key in sorted(self.vault.grants())
-            if (found := self.vault.grant(key))
-        )
+        return tuple(status for key in self.vault.grants() if (status := describe(self.vault, key)))
 
     def grant_status(self, grant: str) -> GrantStatus | None:
         """Describe one stored grant, or return None."""
         key = self.vault.resolve(parse_grant_name(grant))
-        found = self.vault.grant(key) if key else None
-        return describe(self.vault, key, found[0]) if key and found else None
+        return describe(self.vault, key) if key else None
 
     def needs_no_token(self, provider: Provider, resource: str | None = None) -> bool:
         """Ask a resource's server whether it answers without a token.
@@ -524,48 +361,6 @@ class Harbor:
             )
             is None
         )
-
-    def init_vault(
-        self,
-        choice: Literal["keychain", "passphrase", "keyfile", "memory"],
-        *,
-        key_file: Path | None = None,
-        passphrase: Secret | None = None,
-    ) -> None:
-        """Make the vault with a key source of the user's choice.
-
-        Args:
-            choice: Where the vault's key is kept.
-            key_file: The key file to make; ``vault.key`` in the vault's
-                directory when left out.
-            passphrase: The passphrase, for that choice.
-
-        Raises:
-            VaultError: There is a vault already, or the key source is unusable.
-        """
-        from harbor_oauth.vault.opening import open_vault  # noqa: PLC0415 - late
-
-        with self._lock:
-            ask = (lambda: passphrase) if passphrase is not None else self._passphrase
-            vault = open_vault(self.vault_home, choice=choice, key_file=key_file, passphrase=ask)
-            vault.open()
-            self._vault, self._source = vault, None
-
-    def reset_vault(self) -> Path | None:
-        """Set a vault aside that cannot be opened any more; the next use makes a new one.
-
-        Returns:
-            Where the old file is now, or None if there was none.
-
-        Raises:
-            VaultError: The file could not be renamed.
-        """
-        from harbor_oauth.vault.opening import set_vault_aside  # noqa: PLC0415 - late
-
-        with self._lock:
-            self.close()
-            self._vault = self._source = None
-            return set_vault_aside(self.vault_home, clock=self._clock)
 
     def _key(self, grant: str) -> GrantKey:
         key = self.vault.resolve(parse_grant_name(grant))

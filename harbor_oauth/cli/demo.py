@@ -116,7 +116,8 @@ def _dock(scene: _Scene) -> Iterator[str]:
     _expect(scene.issuer.count("register"), 1, "client registrations")
     _expect(scene.issuer.count("token"), 1, "token requests")
     scene.first_token = scene.harbor.token(_NAME).reveal()
-    life = (scene.harbor.token(_NAME).expires_at or 0) - scene.harbor.status()[0].obtained_at
+    (status,) = scene.harbor.status()
+    life = (status.expires_at or 0) - (status.obtained_at or 0)
     yield (
         "Signed in with PKCE and a loopback callback: 1 registration, 1 token request; "
         f"the token is good for {life:.0f} s and opens {docked.tools} tools"

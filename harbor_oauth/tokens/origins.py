@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from harbor_oauth.errors import WrongResourceError
 from harbor_oauth.protocol.urls import origin, require_endpoint
@@ -10,14 +10,16 @@ from harbor_oauth.protocol.urls import origin, require_endpoint
 __all__ = ["check_origin"]
 
 
-def check_origin(url: str, allowed_origins: Sequence[str], grant: str, hint: str = "") -> None:
+def check_origin(
+    url: str, allowed_origins: Sequence[str], grant: str, hint: Callable[[], str]
+) -> None:
     """Refuse a URL that a grant's token must not be sent to.
 
     Args:
         url: Where a request is going.
         allowed_origins: The grant's own origins.
         grant: The grant's name, for the text.
-        hint: What would fit instead.
+        hint: Says what would fit instead.
 
     Raises:
         InsecureEndpointError: The URL is neither https nor loopback http.
@@ -27,5 +29,5 @@ def check_origin(url: str, allowed_origins: Sequence[str], grant: str, hint: str
     if target not in allowed_origins:
         own = ", ".join(allowed_origins) or "none"
         raise WrongResourceError(
-            f"The token of {grant} is not for {target}; it is for {own}.", next_step=hint
+            f"The token of {grant} is not for {target}; it is for {own}.", next_step=hint()
         )

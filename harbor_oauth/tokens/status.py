@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import attrs
 
-from harbor_oauth.errors import LoginRequiredError
-from harbor_oauth.vault import GrantKey, GrantRecord, Vault
+from harbor_oauth.errors import LoginRequiredError, VaultRecordError
+from harbor_oauth.vault import GrantKey, Vault
 from harbor_oauth.vault.names import DEFAULT_ACCOUNT
 
 __all__ = ["GrantStatus", "absent", "describe"]
@@ -19,9 +19,10 @@ class GrantStatus:
         grant: Its name, as short as it is unambiguous.
         provider: The provider or docked server.
         resource: The resource of that provider.
+        state: ``active``, ``dead`` after the server refused the refresh token,
+            or ``damaged`` if its record cannot be read.
         account: Who signed in, where the provider can be asked; else the label.
-        state: ``active``, or ``dead`` after the server refused the refresh token.
-        cause: Why it is dead, or None.
+        cause: Why it is not active, or None.
         scopes: The granted scopes.
         requested_scopes: What was asked for.
         expires_at: When the access token ends, unix seconds UTC; None is unknown.
@@ -32,24 +33,35 @@ class GrantStatus:
     grant: str
     provider: str
     resource: str
-    account: str | None
     state: str
-    cause: str | None
-    scopes: tuple[str, ...]
-    requested_scopes: tuple[str, ...]
-    expires_at: float | None
-    obtained_at: float
-    refreshable: bool
+    account: str | None = None
+    cause: str | None = None
+    scopes: tuple[str, ...] = ()
+    requested_scopes: tuple[str, ...] = ()
+    expires_at: float | None = None
+    obtained_at: float | None = None
+    refreshable: bool = False
 
 
-def describe(vault: Vault, key: GrantKey, record: GrantRecord) -> GrantStatus:
-    """Describe a grant's record."""
+def describe(vault: Vault, key: GrantKey) -> GrantStatus | None:
+    """Describe a stored grant; None if it is gone.
+
+    A damaged record is a state like another: it must not hide the others.
+    """
+    name = str(vault.short_name(key))
+    try:
+        found = vault.grant(key)
+    except VaultRecordError as error:
+        return GrantStatus(name, key.provider, key.resource, state="damaged", cause=error.message)
+    if found is None:
+        return None
+    record = found[0]
     return GrantStatus(
-        grant=str(vault.short_name(key)),
+        grant=name,
         provider=key.provider,
         resource=key.resource,
-        account=record.account or (None if key.account == DEFAULT_ACCOUNT else key.account),
         state=record.state,
+        account=record.account or (None if key.account == DEFAULT_ACCOUNT else key.account),
         cause=record.dead_cause,
         scopes=record.granted_scopes,
         requested_scopes=record.requested_scopes,

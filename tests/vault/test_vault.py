@@ -105,7 +105,7 @@ def test_a_name_that_fits_several_is_not_guessed(vault: Vault) -> None:
     [
         ([_MCP], _MCP, "linear"),
         ([_MCP, _API], _API, "linear/api"),
-        ([_ADA, _BOB], _ADA, "linear"),
+        ([_ADA, _BOB], _ADA, "linear@ada@example.com"),
         ([_ADA, _BOB], _BOB, "linear@bob@example.com"),
         ([_MCP, _API, attrs.evolve(_API, account="b")], attrs.evolve(_API, account="b"), None),
     ],
@@ -113,7 +113,7 @@ def test_a_name_that_fits_several_is_not_guessed(vault: Vault) -> None:
 def test_the_short_name_means_its_grant(
     vault: Vault, stored: list[GrantKey], key: GrantKey, short: str | None
 ) -> None:
-    """It is the shortest that does."""
+    """It is the shortest that does and still says the account label."""
     _store(vault, *stored)
     assert str(vault.short_name(key)) == (short or str(key))
     assert vault.resolve(vault.short_name(key)) == key
