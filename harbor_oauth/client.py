@@ -48,6 +48,7 @@ class Harbor(HarborParts):
         browser: Opens a URL and says whether it could; the system's when left out.
         clock: Unix seconds, UTC.
         monotonic: Seconds that never go back.
+        sleep: Waits that many seconds, between attempts to refresh.
         entropy: A source of random bytes.
         providers: Providers in addition to, or in place of, the installed ones.
         registry: The installed providers.
@@ -191,8 +192,12 @@ class Harbor(HarborParts):
         given = self._given_token(grant)
         return given or self._tokens_of_vault.token(self._key(grant))
 
-    def rejected(self, grant: str, token: AccessToken) -> None:
+    def rejected(self, grant: str, token: AccessToken) -> bool:
         """Report that a server answered 401 to a token, so that it is refreshed once.
+
+        Returns:
+            Whether `token` now gives another one. A server that refuses
+            whatever it is given causes one refresh a minute.
 
         Raises:
             LoginRequiredError: It cannot be refreshed, or was given from outside.
@@ -205,7 +210,7 @@ class Harbor(HarborParts):
                 cause="given",
                 next_step="Give a fresh one; a given token is never refreshed.",
             )
-        self._tokens_of_vault.rejected(self._key(grant), token.secret)
+        return self._tokens_of_vault.rejected(self._key(grant), token.secret)
 
     def request(self, grant: str, request: HttpRequest) -> HttpResponse:
         """Send a request with a grant's token; a 401 costs one refresh and one repetition.
@@ -219,9 +224,8 @@ class Harbor(HarborParts):
         self._check(grant, request.url)
         token = self.token(grant)
         response = self.transport(_with_token(request, token))
-        if response.status != _UNAUTHORIZED:
+        if response.status != _UNAUTHORIZED or not self.rejected(grant, token):
             return response
-        self.rejected(grant, token)
         return self.transport(_with_token(request, self.token(grant)))
 
     def session(self, grant: str) -> GrantSession:
@@ -322,10 +326,16 @@ class Harbor(HarborParts):
             raise
 
     async def token_async(self, grant: str) -> AccessToken:
-        """Await `token`, done in a thread."""
+        """Await `token`; cancelling the task stops no refresh that others wait for."""
         import asyncio  # noqa: PLC0415 - as above
 
-        return await asyncio.to_thread(self.token, grant)
+        given = self._given_token(grant)
+        if given is not None:
+            return given
+        key = self._known_key(grant)
+        if key is None:
+            key = await asyncio.to_thread(self._key, grant)
+        return await asyncio.wrap_future(self._tokens_of_vault.future(key))
 
     async def logout_async(self, grant: str, *, local_only: bool = False) -> LogoutResult:
         """Await `logout`, done in a thread."""
@@ -362,10 +372,19 @@ class Harbor(HarborParts):
             is None
         )
 
+    def _known_key(self, grant: str) -> GrantKey | None:
+        """Return what a name meant when the vault was last looked at."""
+        known = self._keys.get(grant)
+        return known[1] if known and known[0] == self._tokens_of_vault.epoch else None
+
     def _key(self, grant: str) -> GrantKey:
-        key = self.vault.resolve(parse_grant_name(grant))
+        key = self._known_key(grant)
         if key is None:
-            raise absent(grant)
+            epoch = self._tokens_of_vault.epoch
+            key = self.vault.resolve(parse_grant_name(grant))
+            if key is None:
+                raise absent(grant)
+            self._keys[grant] = (epoch, key)
         return key
 
 

@@ -265,9 +265,26 @@ class BrowserError(FlowError):
 
 
 class TransportError(HarborError):
-    """The network failed or the peer is down; the stored grant is intact."""
+    """The network failed or the peer is down; the stored grant is intact.
+
+    Attributes:
+        ambiguous: Whether the peer may have acted on the request although no
+            usable answer came.
+    """
 
     retryable = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        next_step: str = "",
+        retry_after: float | None = None,
+        ambiguous: bool = True,
+    ) -> None:
+        """Say what is known of the request's fate."""
+        super().__init__(message, next_step=next_step, retry_after=retry_after)
+        self.ambiguous = ambiguous
 
 
 class VaultError(HarborError):

@@ -42,6 +42,7 @@ class HarborParts:
         browser: Callable[[str], bool] | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
         entropy: Callable[[int], bytes] = os.urandom,
         providers: Mapping[str, Provider] | None = None,
         registry: Registry | None = None,
@@ -58,6 +59,7 @@ class HarborParts:
         self._browser = browser
         self._clock = clock
         self._monotonic = monotonic
+        self._sleep = sleep
         self._entropy = entropy
         self._providers = dict(providers or {})
         self._registry = registry or Registry()
@@ -66,6 +68,7 @@ class HarborParts:
         self._passphrase = passphrase
         self._settings: Settings | None = None
         self._source: TokenSource | None = None
+        self._keys: dict[str, tuple[int, GrantKey]] = {}
         self._lock = threading.RLock()
 
     @property
@@ -128,17 +131,28 @@ class HarborParts:
                 self._source = TokenSource(
                     self.vault,
                     self.transport,
-                    mend_of=self._mend_of,
+                    resource_of=self._resource_of,
                     clock=self._clock,
                     monotonic=self._monotonic,
+                    sleep=self._sleep,
+                    entropy=self._entropy,
                 )
             return self._source
 
     def close(self) -> None:
-        """Close the vault; the next call opens it again."""
+        """Close the vault; the next call opens it again.
+
+        Raises:
+            VaultError: A refreshed pair is still in memory only, because the
+                vault would not take it.
+        """
         with self._lock:
-            if self._vault is not None:
-                self._vault.close()
+            try:
+                if self._source is not None:
+                    self._source.settle()
+            finally:
+                if self._vault is not None:
+                    self._vault.close()
 
     # --- providers ------------------------------------------------------------
 
@@ -163,12 +177,6 @@ class HarborParts:
     def installed_providers(self) -> tuple[InstalledProvider, ...]:
         """List the installed providers with the distributions that offer them."""
         return self._registry.installed()
-
-    def _mend_of(
-        self, key: GrantKey
-    ) -> Callable[[Mapping[str, object]], Mapping[str, object]] | None:
-        resource = self._resource_of(key)
-        return resource.quirks.token_response if resource else None
 
     def _resource_of(self, key: GrantKey) -> Resource | None:
         """Return the resource of a stored grant; None when its plugin is gone."""

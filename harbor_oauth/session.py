@@ -30,14 +30,14 @@ class GrantSession(OAuth2Session):
 
     Args:
         token: Returns a valid access token.
-        rejected: Is told of a token that was refused.
+        rejected: Is told of a token that was refused; says whether there is another.
         check: Raises for a URL the token must not be sent to.
     """
 
     def __init__(
         self,
         token: Callable[[], AccessToken],
-        rejected: Callable[[AccessToken], None],
+        rejected: Callable[[AccessToken], bool],
         check: Callable[[str], None],
     ) -> None:
         """Hold no token: each request asks for the current one."""
@@ -68,8 +68,9 @@ class GrantSession(OAuth2Session):
         response = self._send_with(token, method, url, *args, **kwargs)
         if response.status_code != _UNAUTHORIZED or not _repeatable(kwargs):
             return response
+        if not self._harbor_rejected(token):
+            return response
         response.close()
-        self._harbor_rejected(token)
         return self._send_with(self._harbor_token(), method, url, *args, **kwargs)
 
     def _send_with(

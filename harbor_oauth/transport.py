@@ -206,8 +206,20 @@ def _where(request: HttpRequest) -> str:
     return urlsplit(request.url).netloc.rpartition("@")[2]
 
 
-def _failed(request: HttpRequest, what: str) -> TransportError:
-    return TransportError(f"{_where(request)} {what}.", next_step=_NEXT_STEP)
+def _failed(request: HttpRequest, what: str, *, ambiguous: bool = True) -> TransportError:
+    return TransportError(f"{_where(request)} {what}.", next_step=_NEXT_STEP, ambiguous=ambiguous)
+
+
+def _never_sent(error: BaseException) -> bool:
+    """Say whether no connection came about, so that the peer saw nothing."""
+    import requests.exceptions as client  # noqa: PLC0415 - as above
+    import urllib3.exceptions as pool  # noqa: PLC0415 - as above
+
+    if isinstance(error, client.ConnectTimeout | client.ProxyError):
+        return True
+    cause = error.args[0] if isinstance(error, client.ConnectionError) and error.args else None
+    reason = getattr(cause, "reason", cause)
+    return isinstance(reason, pool.NewConnectionError | pool.ConnectTimeoutError)
 
 
 def _judged(error: BaseException, request: HttpRequest) -> BaseException:
@@ -229,7 +241,7 @@ def _judged(error: BaseException, request: HttpRequest) -> BaseException:
         ((OSError, ValueError), f"failed ({type(error).__name__})"),
     ):
         if isinstance(error, kind):
-            return _failed(request, what)
+            return _failed(request, what, ambiguous=not _never_sent(error))
     return error
 
 

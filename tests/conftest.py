@@ -1,12 +1,15 @@
-"""What most tests stand on: the two doubles, and a Harbor that nobody else sees."""
+"""What most tests stand on: the doubles, a Harbor that nobody else sees, the command line."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import pytest
 
+from harbor_oauth.cli import main
 from harbor_oauth.client import Harbor
 from harbor_oauth.providers import discovered_provider
 from harbor_oauth.testing import AuthorizationServer, McpServer
@@ -23,6 +26,31 @@ class FakeClock:
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
+
+
+class Ran(NamedTuple):
+    """What one command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Cli(Protocol):
+    """Runs one command with a text as standard input."""
+
+    def __call__(self, *argv: str, stdin: str = "", with_: Harbor | None = None) -> Ran: ...
+
+
+class Stdin(io.StringIO):
+    """Standard input that may be a terminal."""
+
+    def __init__(self, text: str, *, terminal: bool) -> None:
+        super().__init__(text)
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
 
 
 @pytest.fixture
@@ -65,6 +93,7 @@ def make_harbor(
             "browser": issuer.browser,
             "clock": clock,
             "monotonic": clock,
+            "sleep": clock.advance,
             "providers": {"practice": discovered_provider("practice", mcp.url)},
             **overrides,
         }
@@ -81,3 +110,16 @@ def make_harbor(
 def harbor(make_harbor: Callable[..., Harbor]) -> Harbor:
     """A Harbor with the provider ``practice`` and nobody signed in."""
     return make_harbor()
+
+
+@pytest.fixture
+def cli(harbor: Harbor, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run(*argv: str, stdin: str = "", with_: Harbor | None = None) -> Ran:
+        monkeypatch.setattr("sys.stdin", Stdin(stdin, terminal=False))
+        capsys.readouterr()
+        code = main(argv, with_ or harbor)
+        return Ran(code, *capsys.readouterr())
+
+    return run

@@ -175,6 +175,7 @@ def refuse_unavailable(response: HttpResponse, what: str, *, now: float | None =
             f"The {what} at {response.endpoint} is not available (HTTP {response.status}).",
             next_step="Try again later.",
             retry_after=retry_after(response, now=now),
+            ambiguous=response.status >= 500,  # noqa: PLR2004 - as above
         )
 
 

@@ -8,7 +8,7 @@ from harbor_oauth.errors import HarborError
 from harbor_oauth.flows import revoke
 from harbor_oauth.protocol.http import Transport
 from harbor_oauth.providers import Resource, Revocation
-from harbor_oauth.tokens.source import client_of
+from harbor_oauth.tokens.refresh import client_of
 from harbor_oauth.tokens.status import absent
 from harbor_oauth.vault import GrantKey, GrantRecord, Vault
 

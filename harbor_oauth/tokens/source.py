@@ -1,92 +1,66 @@
 """TokenSource: the only way to an access token.
 
-One refresh per grant runs at a time in this process, and whoever waits for it
-gets its result. A refresh never destroys what it cannot replace: only the new
-pair, stored whole, takes the old one's place.
+A valid token comes from memory. Everything else happens once per grant, on a
+thread of TokenSource's own, and whoever asks meanwhile shares its result: a
+slow grant delays no other, and a caller that gives up stops no refresh.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Final
 
-import attrs
-
-from harbor_oauth.errors import LoginRequiredError, TokenResponseError, VaultConflictError
-from harbor_oauth.flows.tokens import TokenEndpoint, refresh_access_token
-from harbor_oauth.protocol.client_auth import ClientCredentials
+from harbor_oauth.errors import (
+    LoginRequiredError,
+    TransportError,
+    VaultConflictError,
+    VaultError,
+)
 from harbor_oauth.protocol.http import Transport
-from harbor_oauth.protocol.token import TokenResponse
+from harbor_oauth.providers import Resource
 from harbor_oauth.secret import Secret
+from harbor_oauth.tokens import history
 from harbor_oauth.tokens.access_token import AccessToken
-from harbor_oauth.vault import GrantKey, GrantRecord, Vault
+from harbor_oauth.tokens.held import Held, hold
+from harbor_oauth.tokens.refresh import Refresh, Refreshed
+from harbor_oauth.tokens.status import absent, login_required
+from harbor_oauth.vault import ClearIntent, GrantKey, GrantRecord, Vault, grant_record_name
 
-__all__ = ["Mend", "TokenSource", "client_of", "expiry_margin"]
+__all__ = ["TokenSource"]
 
-Mend: TypeAlias = Callable[[Mapping[str, object]], Mapping[str, object]]
+_LOOK: Final = 1.0
+"""Seconds between looks at whether another process wrote the vault."""
 
-_MARGIN: Final = 60.0
-_MARGIN_SHARE: Final = 0.1
+_FORCED: Final = 60.0
+"""Seconds between two refreshes that a resource server's 401 causes."""
 
-
-def expiry_margin(life: float) -> float:
-    """Return how many seconds before its end a token counts as expired.
-
-    A fixed minute would make a token of thirty seconds refresh in a loop
-    (stellantis PR #613).
-
-    Args:
-        life: Seconds from receipt to expiry.
-    """
-    return min(_MARGIN, _MARGIN_SHARE * max(life, 0.0))
-
-
-def client_of(record: GrantRecord) -> ClientCredentials:
-    """Return the client a grant was made with; it is refreshed with no other."""
-    return ClientCredentials(
-        client_id=record.client_id,
-        client_secret=record.client_secret,
-        token_endpoint_auth_method=record.token_endpoint_auth_method,
-    )
-
-
-@attrs.frozen
-class _Held:
-    """A grant in memory, with the clocks at the moment it came there."""
-
-    record: GrantRecord
-    generation: int
-    wall: float
-    monotonic: float
-
-    def expired(self, wall: float, monotonic: float) -> bool:
-        """Say whether either clock has passed the expiry, less the margin.
-
-        The wall clock may be set back and the monotonic one may stand still
-        while the machine sleeps; each catches what the other misses.
-        """
-        if self.record.expires_at is None:
-            return False
-        ends = self.record.expires_at - expiry_margin(
-            self.record.expires_at - self.record.obtained_at
-        )
-        return wall >= ends or monotonic - self.monotonic >= ends - self.wall
+_COOL_DOWN: Final = 5.0
+"""Seconds in which a token that is still good is not tried to be refreshed again."""
 
 
 class TokenSource:
     """Hands out valid access tokens of the grants in a vault.
 
-    Thread-safe.
+    Thread-safe; a child made by fork starts with nothing in memory.
 
     Args:
         vault: Where the grants are.
         transport: How refresh requests are sent.
-        mend_of: Returns the provider's quirk for token answers, or None;
+        resource_of: Returns a grant's resource, or None if its plugin is gone;
             called only when a refresh is due.
         clock: Unix seconds, UTC.
         monotonic: Seconds that never go back.
+        sleep: Waits that many seconds, between attempts.
+        entropy: A source of random bytes.
+
+    Attributes:
+        epoch: Changes whenever the vault was seen to have changed.
     """
 
     def __init__(
@@ -94,19 +68,35 @@ class TokenSource:
         vault: Vault,
         transport: Transport,
         *,
-        mend_of: Callable[[GrantKey], Mend | None] = lambda _: None,
+        resource_of: Callable[[GrantKey], Resource | None] = lambda _: None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
         """Read nothing yet."""
         self._vault = vault
-        self._transport = transport
-        self._mend_of = mend_of
+        self._refresh = Refresh(vault, transport, resource_of, clock, monotonic, sleep, entropy)
         self._clock = clock
         self._monotonic = monotonic
-        self._held: dict[GrantKey, _Held] = {}
-        self._locks: dict[GrantKey, threading.Lock] = {}
+        self._jitter = int.from_bytes(entropy(2), "big") / 0xFFFF
+        self._drop_memory()
+        _SOURCES.add(self)
+
+    def _drop_memory(self) -> None:
+        """Start with nothing; a lock may have been held when a child was made."""
         self._guard = threading.Lock()
+        self._held: dict[GrantKey, Held] = {}
+        self._flights: dict[GrantKey, Future[AccessToken]] = {}
+        self._stale: set[GrantKey] = set()
+        self._unstored: dict[GrantKey, Refreshed] = {}
+        self._forced_at: dict[GrantKey, float] = {}
+        self._cool_until: dict[GrantKey, float] = {}
+        self._version: int | None = None
+        self.epoch = 0
+        self._look_at = 0.0
+
+    # --- asking ---------------------------------------------------------------
 
     def token(self, key: GrantKey) -> AccessToken:
         """Return a valid access token.
@@ -116,153 +106,231 @@ class TokenSource:
 
         Raises:
             LoginRequiredError: There is no such grant, or it cannot be refreshed.
+            TokenResponseError: The server refused for a reason of the set-up.
             TransportError: The refresh failed for now; the grant is intact.
             VaultError: The vault could not be read or written.
         """
-        held = self._held.get(key)
-        if held is None or self._expired(held):
-            with self._lock(key):
-                held = self._valid(key)
-        return _token(key, held.record)
+        return self._in_memory(key) or self._flight(key).result()
 
-    def rejected(self, key: GrantKey, access_token: Secret) -> None:
+    def future(self, key: GrantKey) -> Future[AccessToken]:
+        """Return the token to come; cancelling it cancels nothing for others."""
+        token = self._in_memory(key)
+        if token is None:
+            return self._flight(key)
+        future: Future[AccessToken] = Future()
+        future.set_result(token)
+        return future
+
+    def rejected(self, key: GrantKey, access_token: Secret) -> bool:
         """Report that a resource server answered 401 to a token.
 
         The grant is refreshed once for all who hold that token, and not at all
-        if a newer one is already stored.
+        if a newer one is stored. A server that refuses whatever it is given
+        causes one refresh a minute.
 
         Args:
             key: The grant.
             access_token: The token that was refused.
 
+        Returns:
+            Whether `token` now gives another one.
+
         Raises:
             LoginRequiredError: It cannot be refreshed.
+            TokenResponseError: The server refused for a reason of the set-up.
             TransportError: The refresh failed for now; the grant is intact.
             VaultError: The vault could not be read or written.
         """
-        with self._lock(key):
-            held = self._read(key)
-            if held.record.access_token == access_token:
-                self._refresh(key, held)
+        return self._flight(key, access_token).result().secret != access_token
 
     def forget(self, key: GrantKey) -> None:
-        """Drop what is in memory; the next call reads the vault."""
-        self._held.pop(key, None)
-
-    def _lock(self, key: GrantKey) -> threading.Lock:
+        """Drop what is in memory, after a person signed in or out."""
         with self._guard:
-            return self._locks.setdefault(key, threading.Lock())
+            self.epoch += 1
+            for memory in (self._held, self._unstored, self._forced_at, self._cool_until):
+                memory.pop(key, None)
 
-    def _expired(self, held: _Held) -> bool:
-        return held.expired(self._clock(), self._monotonic())
+    def settle(self) -> None:
+        """Store what the vault would not take before.
 
-    def _valid(self, key: GrantKey) -> _Held:
+        Raises:
+            VaultError: It still does not; the pair is in memory, and beside the
+                vault if that could be written.
+        """
+        for key in list(self._unstored):
+            self._store_again(key)
+
+    # --- memory ---------------------------------------------------------------
+
+    def _in_memory(self, key: GrantKey) -> AccessToken | None:
         held = self._held.get(key)
-        if held is not None and not self._expired(held):
-            return held  # somebody else refreshed while this caller waited
-        held = self._read(key)
-        return self._refresh(key, held) if self._expired(held) else held
+        if held is None:
+            return None
+        now = self._monotonic()
+        if now >= self._look_at:
+            self._look(now)
+        if now >= held.due_monotonic or self._clock() >= held.due or key in self._stale:
+            return None
+        return held.token
 
-    def _read(self, key: GrantKey) -> _Held:
-        """Read the grant from the vault into memory."""
+    def _look(self, now: float) -> None:
+        """Find out whether anybody else wrote the vault, at most once a second."""
+        self._look_at = now + _LOOK
+        try:
+            version = self._vault.storage.data_version()
+        except VaultError:
+            return  # what is in memory is good until it ends, vault or no vault
+        if version != self._version:
+            self._version = version
+            self._stale.update(self._held)
+            self.epoch += 1
+
+    def _hold(self, key: GrantKey, record: GrantRecord, generation: int) -> Held:
+        held = self._held.get(key)
+        if held is None or (held.generation, held.record) != (generation, record):
+            # Only what is new starts the clocks anew.
+            held = hold(
+                key,
+                record,
+                generation,
+                wall=self._clock(),
+                monotonic=self._monotonic(),
+                jitter=self._jitter,
+            )
+            self._held[key] = held
+        self._stale.discard(key)
+        return held
+
+    # --- one flight for all ---------------------------------------------------
+
+    def _flight(self, key: GrantKey, refused: Secret | None = None) -> Future[AccessToken]:
+        """Return the running work on a grant, or start it."""
+        while True:
+            with self._guard:
+                future = self._flights.get(key)
+                if future is None:
+                    future = Future()
+                    future.set_running_or_notify_cancel()  # from now on it cannot be cancelled
+                    self._flights[key] = future
+                    # Not a daemon: a program that ends waits until the pair is stored.
+                    threading.Thread(
+                        target=self._fly, args=(key, future, refused), name=f"harbor-{key}"
+                    ).start()
+                    return future
+            if refused is None:
+                return future
+            # What flies may have begun before the token was refused.
+            token = future.result()
+            if token.secret != refused:
+                return future
+
+    def _fly(self, key: GrantKey, future: Future[AccessToken], refused: Secret | None) -> None:
+        try:
+            token = self._obtain(key, refused).token
+        except BaseException as error:  # noqa: BLE001 - the waiting callers raise it
+            self._landed(key)
+            future.set_exception(error)
+        else:
+            self._landed(key)
+            future.set_result(token)
+
+    def _landed(self, key: GrantKey) -> None:
+        with self._guard:
+            self._flights.pop(key, None)
+
+    def _obtain(self, key: GrantKey, refused: Secret | None) -> Held:
+        held = self._read(key)
+        now = self._monotonic()
+        if refused is None and not self._is_due(held):
+            return held
+        if refused is not None and held.token.secret != refused:
+            return held
+        if refused is not None and now < self._forced_at.get(key, -_FORCED) + _FORCED:
+            return held
+        if refused is None and now < self._cool_until.get(key, 0.0) and not self._has_ended(held):
+            return held
+        return self._renew(key, held, refused)
+
+    def _renew(self, key: GrantKey, held: Held, refused: Secret | None) -> Held:
+        def is_usable(record: GrantRecord) -> bool:
+            if refused is not None:
+                return record.access_token != refused
+            return record.access_token != held.token.secret and not self._ended(record)
+
+        reason = history.REJECTED if refused is not None else "expiry"
+        try:
+            done = self._refresh(key, is_usable, reason=reason)
+        except LoginRequiredError:
+            self._held.pop(key, None)
+            raise
+        except (TransportError, VaultError) as error:
+            self._cool_until[key] = self._monotonic() + (error.retry_after or _COOL_DOWN)
+            if refused is None and not self._has_ended(held):
+                return held  # due, not ended: good for now
+            raise
+        if refused is not None:
+            self._forced_at[key] = self._monotonic()
+        if not done.stored:
+            self._unstored[key] = done
+        return self._hold(key, done.record, done.generation)
+
+    def _read(self, key: GrantKey) -> Held:
+        """Take the newest generation into memory: unstored, spilled or stored."""
+        self._store_unstored(key)
+        unstored = self._unstored.get(key)
+        if unstored is not None:
+            return self._hold(key, unstored.record, unstored.generation)
+        self._vault.adopt_spilled(key)
         found = self._vault.grant(key)
         if found is None:
             self._held.pop(key, None)
-            raise _login_required(self._vault, key, "absent", "nobody has signed in")
-        return self._hold(key, *found)
-
-    def _hold(self, key: GrantKey, record: GrantRecord, generation: int) -> _Held:
+            raise absent(str(self._vault.short_name(key)))
+        record, generation = found
         if record.state == "dead":
             self._held.pop(key, None)
-            raise _login_required(
-                self._vault, key, "dead", record.dead_cause or "the server ended the grant"
-            )
-        held = self._held.get(key)
-        if held is None or held.generation != generation:
-            # Only a new generation starts the clocks anew.
-            held = _Held(record, generation, self._clock(), self._monotonic())
-            self._held[key] = held
-        return held
-
-    def _refresh(self, key: GrantKey, held: _Held) -> _Held:
-        record = held.record
-        if record.refresh_token is None:
-            raise _login_required(
-                self._vault,
-                key,
-                "expired",
-                "the access token has ended and there is no refresh token",
-            )
-        try:
-            answer = refresh_access_token(
-                self._transport,
-                self._endpoint(key, record),
-                refresh_token=record.refresh_token,
-                granted_scopes=record.granted_scopes,
-                clock=self._clock,
-            )
-        except TokenResponseError as error:
-            if error.error != "invalid_grant":
-                raise
-            return self._refused(key, held, error)
-        return self._store(key, held, answer)
-
-    def _endpoint(self, key: GrantKey, record: GrantRecord) -> TokenEndpoint:
-        return TokenEndpoint(
-            url=record.token_endpoint,
-            client=client_of(record),
-            resource=record.resource,
-            parameters=record.token_parameters,
-            encoding=record.token_encoding,
-            scope_separator=record.scope_separator,
-            mend=self._mend_of(key),
-        )
-
-    def _store(self, key: GrantKey, held: _Held, answer: TokenResponse) -> _Held:
-        record = attrs.evolve(
-            held.record,
-            access_token=answer.access_token,
-            refresh_token=answer.refresh_token or held.record.refresh_token,
-            token_type=answer.token_type,
-            granted_scopes=answer.scopes,
-            expires_at=answer.expires_at,
-            obtained_at=self._clock(),
-        )
-        try:
-            generation = self._vault.store_grant(key, record, generation=held.generation)
-        except VaultConflictError:
-            return self._read(key)  # somebody signed in meanwhile; theirs counts
+            raise login_required(self._vault, key, "dead", record.dead_cause)
         return self._hold(key, record, generation)
 
-    def _refused(self, key: GrantKey, held: _Held, error: TokenResponseError) -> _Held:
-        """Judge an `invalid_grant`: adopt a newer generation, or mark the grant dead.
+    def _store_unstored(self, key: GrantKey) -> None:
+        if key in self._unstored:
+            try:
+                self._store_again(key)
+            except VaultError:
+                return  # served from memory, tried again next time
 
-        The bytes stay in the vault until the next sign-in: the server's word
-        ends the grant, nothing else deletes it.
-        """
-        current = self._read(key)
-        if current.generation != held.generation:
-            return current
-        cause = "the server refused the refresh token"
-        if error.error_description:
-            cause = f"{cause} ({error.error_description})"
-        dead = attrs.evolve(held.record, state="dead", dead_cause=cause)
-        try:
-            generation = self._vault.store_grant(key, dead, generation=held.generation)
-        except VaultConflictError:
-            return self._read(key)
-        return self._hold(key, dead, generation)
+    def _store_again(self, key: GrantKey) -> None:
+        unstored = self._unstored.get(key)
+        if unstored is None:
+            return
+        # A conflict: a person signed in or out meanwhile, or the spilled copy was adopted.
+        with contextlib.suppress(VaultConflictError):
+            self._vault.store_grant(
+                key,
+                unstored.record,
+                generation=unstored.generation - 1,
+                also=(ClearIntent(grant_record_name(key)),),
+            )
+        self._unstored.pop(key, None)
+
+    # --- clocks ---------------------------------------------------------------
+
+    def _is_due(self, held: Held) -> bool:
+        return held.is_due(self._clock(), self._monotonic())
+
+    def _has_ended(self, held: Held) -> bool:
+        return held.has_ended(self._clock(), self._monotonic())
+
+    def _ended(self, record: GrantRecord) -> bool:
+        return record.expires_at is not None and self._clock() >= record.expires_at
 
 
-def _token(key: GrantKey, record: GrantRecord) -> AccessToken:
-    return AccessToken(record.access_token, record.expires_at, record.granted_scopes, str(key))
+_SOURCES: Final[weakref.WeakSet[TokenSource]] = weakref.WeakSet()
 
 
-def _login_required(vault: Vault, key: GrantKey, cause: str, why: str) -> LoginRequiredError:
-    name = str(vault.short_name(key))
-    return LoginRequiredError(
-        f"{name} needs a sign-in: {why}.",
-        grant=name,
-        cause=cause,
-        next_step=f"Run: harbor charter {name}",
-    )
+def _after_fork_in_child() -> None:
+    for source in list(_SOURCES):
+        source._drop_memory()  # noqa: SLF001 - the same module's business
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_after_fork_in_child)

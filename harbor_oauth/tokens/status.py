@@ -8,7 +8,7 @@ from harbor_oauth.errors import LoginRequiredError, VaultRecordError
 from harbor_oauth.vault import GrantKey, Vault
 from harbor_oauth.vault.names import DEFAULT_ACCOUNT
 
-__all__ = ["GrantStatus", "absent", "describe"]
+__all__ = ["GrantStatus", "absent", "describe", "login_required"]
 
 
 @attrs.frozen
@@ -78,4 +78,22 @@ def absent(grant: str) -> LoginRequiredError:
         grant=grant,
         cause="absent",
         next_step=f"Run: harbor dock {grant}",
+    )
+
+
+def login_required(vault: Vault, key: GrantKey, cause: str, why: str | None) -> LoginRequiredError:
+    """Return the error for a grant that only a person can renew.
+
+    Args:
+        vault: Knows the grant's shortest name.
+        key: The grant.
+        cause: Why, as a short code.
+        why: Why, as the rest of a sentence.
+    """
+    name = str(vault.short_name(key))
+    return LoginRequiredError(
+        f"{name} needs a sign-in: {why or 'the server ended the grant'}.",
+        grant=name,
+        cause=cause,
+        next_step=f"Run: harbor charter {name}",
     )

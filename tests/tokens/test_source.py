@@ -11,13 +11,14 @@ import pytest
 from harbor_oauth.client import Harbor
 from harbor_oauth.errors import (
     HarborError,
+    InsecureEndpointError,
     LoginRequiredError,
     MalformedResponseError,
     TokenResponseError,
     TransportError,
 )
 from harbor_oauth.testing import AuthorizationServer, answers
-from harbor_oauth.tokens.source import expiry_margin
+from harbor_oauth.tokens.held import expiry_margin
 
 if TYPE_CHECKING:
     from tests.conftest import FakeClock
@@ -128,7 +129,7 @@ def test_the_new_pair_is_in_the_vault(harbor: Harbor, issuer: AuthorizationServe
 
 
 def test_an_answer_without_a_refresh_token_keeps_the_old_one(
-    harbor: Harbor, issuer: AuthorizationServer
+    harbor: Harbor, issuer: AuthorizationServer, clock: FakeClock
 ) -> None:
     """RFC 6749 §6: the server may keep it; the next refresh still works."""
     issuer.rotate = False
@@ -137,36 +138,108 @@ def test_an_answer_without_a_refresh_token_keeps_the_old_one(
     issuer.amend("token", refresh_token=None)
     harbor.rejected("practice", harbor.token("practice"))
     assert stored(harbor)[1] == refresh_token
-    harbor.rejected("practice", harbor.token("practice"))
+    clock.advance(61)
+    assert harbor.rejected("practice", harbor.token("practice"))
     assert refreshes(issuer) == 2
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"),
+    ("answer", "times", "error"),
     [
-        (answers.status(500), TransportError),
-        (answers.status(503, {"Retry-After": "7"}), TransportError),
-        (answers.status(429), TransportError),
-        (answers.html(), MalformedResponseError),
-        (answers.json({"error": "invalid_client"}, 401), TokenResponseError),
-        (answers.json({"error": "temporarily_unavailable"}, 400), TokenResponseError),
-        (answers.json({"access_token": "", "token_type": "Bearer"}), MalformedResponseError),
-        (answers.json({"token_type": "Bearer"}), MalformedResponseError),
-        (answers.redirect(307, "http://127.0.0.1:9/"), HarborError),
+        (answers.status(500), 5, TransportError),
+        (answers.status(502), 5, TransportError),
+        (answers.drop(), 5, TransportError),
+        (answers.status(503, {"Retry-After": "7"}), 1, TransportError),
+        (answers.status(429), 1, TransportError),
+        (answers.html(), 3, MalformedResponseError),
+        (answers.json({"error": "invalid_client"}, 401), 1, LoginRequiredError),
+        (answers.json({"error": "temporarily_unavailable"}, 400), 1, TokenResponseError),
+        (answers.json({"access_token": "", "token_type": "Bearer"}), 3, MalformedResponseError),
+        (answers.json({"token_type": "Bearer"}), 3, MalformedResponseError),
+        (answers.redirect(307, "http://127.0.0.1:9/"), 1, InsecureEndpointError),
     ],
 )
 def test_a_passing_fault_changes_nothing(
-    harbor: Harbor, issuer: AuthorizationServer, answer: object, error: type[HarborError]
+    harbor: Harbor,
+    issuer: AuthorizationServer,
+    answer: object,
+    times: int,
+    error: type[HarborError],
 ) -> None:
     """Whatever the server answers but `invalid_grant`, the stored pair stays and works later."""
     harbor.login("practice")
     before = stored(harbor)
-    issuer.script("token", answer)  # type: ignore[arg-type]  # parametrised
+    issuer.script("token", *[answer] * times)  # type: ignore[list-item]  # parametrised
     with pytest.raises(error):
         harbor.rejected("practice", harbor.token("practice"))
     assert stored(harbor) == before
-    harbor.rejected("practice", harbor.token("practice"))
+    assert refreshes(issuer) == times
+    assert harbor.rejected("practice", harbor.token("practice"))
     assert stored(harbor) != before
+
+
+@pytest.mark.parametrize("lost", [1, 2, 4])
+def test_a_lost_answer_is_asked_for_again_with_the_same_token(
+    harbor: Harbor, issuer: AuthorizationServer, lost: int, clock: FakeClock
+) -> None:
+    """The server rotated and its answer never came; within its grace the pair is replayed."""
+    issuer.grace = 30
+    harbor.login("practice")
+    began = clock.now
+    issuer.script("token", *[answers.after_rotating(answers.drop())] * lost)
+    assert harbor.rejected("practice", harbor.token("practice"))
+    assert refreshes(issuer) == lost + 1
+    assert issuer.reuse_events == []
+    assert issuer.valid(harbor.token("practice").reveal()) is not None
+    assert clock.now - began < 20
+    sent = {r.form["refresh_token"] for r in issuer.requests if "refresh_token" in r.form}
+    assert len(sent) == 1
+
+
+def test_without_grace_a_lost_answer_is_told_as_an_interrupted_refresh(
+    harbor: Harbor, issuer: AuthorizationServer
+) -> None:
+    """The second attempt's `invalid_grant` is the unavoidable case, and is not called a logout."""
+    harbor.login("practice")
+    issuer.script("token", *[answers.after_rotating(answers.drop())] * 1)
+    issuer.script("token", *[answers.status(503)] * 4)
+    with pytest.raises(TransportError):
+        harbor.rejected("practice", harbor.token("practice"))
+    with pytest.raises(LoginRequiredError, match="interrupted") as caught:
+        harbor.rejected("practice", harbor.token("practice"))
+    assert caught.value.cause == "dead"
+
+
+def test_a_token_that_is_due_but_good_survives_a_provider_that_is_down(
+    harbor: Harbor, issuer: AuthorizationServer, clock: FakeClock
+) -> None:
+    """Inside the margin the old token is handed out; the outage costs no call."""
+    harbor.login("practice")
+    old = harbor.token("practice").reveal()
+    clock.advance(3600 - 20)
+    issuer.script("token", answers.status(429), answers.status(429))
+    assert harbor.token("practice").reveal() == old
+    assert harbor.token("practice").reveal() == old
+    assert refreshes(issuer) == 1  # not asked again at once
+    clock.advance(6)
+    assert harbor.token("practice").reveal() == old
+    assert refreshes(issuer) == 2
+    clock.advance(6)
+    assert harbor.token("practice").reveal() != old
+
+
+def test_a_server_that_refuses_everything_causes_one_refresh_a_minute(
+    harbor: Harbor, issuer: AuthorizationServer, clock: FakeClock
+) -> None:
+    """A thousand refusals in a row cost one refresh; after a minute, one more."""
+    harbor.login("practice")
+    assert harbor.rejected("practice", harbor.token("practice"))
+    for _ in range(1000):
+        assert not harbor.rejected("practice", harbor.token("practice"))
+    assert refreshes(issuer) == 1
+    clock.advance(61)
+    assert harbor.rejected("practice", harbor.token("practice"))
+    assert refreshes(issuer) == 2
 
 
 def test_invalid_grant_ends_the_grant_and_keeps_its_bytes(
@@ -190,16 +263,16 @@ def test_invalid_grant_ends_the_grant_and_keeps_its_bytes(
     assert harbor.status()[0].state == "active"
 
 
-def test_invalid_grant_after_somebody_else_refreshed_adopts_theirs(
+def test_invalid_grant_after_somebody_signed_in_adopts_theirs(
     make_harbor: Callable[..., Harbor], issuer: AuthorizationServer
 ) -> None:
-    """The loser of a race takes the winner's pair and destroys nothing."""
+    """A refresh that a sign-in overtook takes the sign-in's pair and destroys nothing."""
     winner, loser = make_harbor(), make_harbor()
     winner.login("practice")
     old = loser.token("practice")
 
     def lose(request: object) -> object:
-        winner.rejected("practice", winner.token("practice"))
+        winner.login("practice")
         return answers.json({"error": "invalid_grant"}, 400)(request)  # type: ignore[arg-type,operator]  # an answer
 
     issuer.script("token", lose)  # type: ignore[arg-type]  # an answer that does something first

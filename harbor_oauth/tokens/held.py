@@ -1,0 +1,97 @@
+"""A grant in memory, and when it has to be looked at again."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import attrs
+
+from harbor_oauth.tokens.access_token import AccessToken
+from harbor_oauth.vault import GrantKey, GrantRecord
+
+__all__ = ["Held", "expiry_margin", "hold"]
+
+_MARGIN: Final = 60.0
+_MARGIN_SHARE: Final = 0.1
+_JITTER: Final = 0.5
+
+
+def expiry_margin(life: float) -> float:
+    """Return how many seconds before its end a token counts as due.
+
+    A fixed minute would make a token of thirty seconds refresh in a loop
+    (stellantis PR #613).
+
+    Args:
+        life: Seconds from receipt to expiry.
+    """
+    return min(_MARGIN, _MARGIN_SHARE * max(life, 0.0))
+
+
+@attrs.frozen(eq=False)
+class Held:
+    """One generation of a grant, with the clocks at the moment it came here.
+
+    The wall clock may be set back and the monotonic one may stand still while
+    the machine sleeps; each catches what the other misses.
+
+    Attributes:
+        record: The grant.
+        generation: Its generation in the vault.
+        token: What callers get.
+        due: Unix seconds from which it is refreshed; infinite if unknown.
+        due_monotonic: The same on the monotonic clock.
+        ends: Unix seconds at which the token has ended; infinite if unknown.
+        ends_monotonic: The same on the monotonic clock.
+    """
+
+    record: GrantRecord
+    generation: int
+    token: AccessToken
+    due: float
+    due_monotonic: float
+    ends: float
+    ends_monotonic: float
+
+    def is_due(self, wall: float, monotonic: float) -> bool:
+        """Say whether it is time to refresh."""
+        return wall >= self.due or monotonic >= self.due_monotonic
+
+    def has_ended(self, wall: float, monotonic: float) -> bool:
+        """Say whether the token itself is past its end."""
+        return wall >= self.ends or monotonic >= self.ends_monotonic
+
+
+def hold(
+    key: GrantKey,
+    record: GrantRecord,
+    generation: int,
+    *,
+    wall: float,
+    monotonic: float,
+    jitter: float,
+) -> Held:
+    """Take a generation into memory.
+
+    Args:
+        key: The grant.
+        record: Its value.
+        generation: Its generation.
+        wall: Unix seconds, UTC, now.
+        monotonic: Monotonic seconds, now.
+        jitter: 0 to 1; processes that start together must not refresh together.
+    """
+    ends = math.inf if record.expires_at is None else record.expires_at
+    margin = expiry_margin(ends - record.obtained_at) if math.isfinite(ends) else 0.0
+    due = ends - margin * (1 - _JITTER * jitter)
+    token = AccessToken(record.access_token, record.expires_at, record.granted_scopes, str(key))
+    return Held(
+        record,
+        generation,
+        token,
+        due=due,
+        due_monotonic=monotonic + (due - wall),
+        ends=ends,
+        ends_monotonic=monotonic + (ends - wall),
+    )
