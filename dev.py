@@ -216,6 +216,7 @@ def prepare(tools: Tools, *groups: str, wanted: str | None = None) -> Path:
     tools("venv", "--quiet", "--python", python, str(environment))
     tools(
         *("pip", "install", "--quiet", "--python", program(environment, "python")),
+        "--compile-bytecode",  # once here, so that the first command is not the slow one
         *("--constraints", str(CONSTRAINTS), "--editable", f"{ROOT}[all]"),
         *(part for plugin in plugins() for part in ("--editable", str(plugin))),
         *(part for group in every for part in ("--group", group)),
@@ -252,7 +253,7 @@ def test(options: argparse.Namespace) -> int:
 def checks(environment: Path) -> dict[str, list[str]]:
     """Return each check's name and command."""
     mypy = [program(environment, "mypy"), "--no-error-summary"]
-    ours = ["harbor_oauth", "tests", "benchmarks", "dev.py"]
+    ours = ["harbor_oauth", "tests", "benchmarks", "scripts", "docs/examples", "dev.py"]
     fragments = [program(environment, "towncrier"), "build", "--draft", "--version", "next"]
     return {
         "ruff check": [program(environment, "ruff"), "check", "--quiet", "."],
@@ -344,6 +345,7 @@ def install(options: argparse.Namespace) -> int:
             "tool",
             "install",
             "--quiet",
+            "--compile-bytecode",
             "--python",
             sys.executable,
             "--constraints",

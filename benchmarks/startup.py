@@ -1,6 +1,6 @@
 """Start-up, as a multiple of `python -c pass` on the same machine at the same time.
 
-    python3 dev.py bench startup [-- --rounds 30]
+    python3 dev.py bench startup [-- --rounds 45]
 
 The programs take turns, so that a machine which gets busier slows all of them alike; each
 number is a median. It prints whether the goals are met and fails nobody: time is not a test.
@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 from pathlib import Path
 from typing import Final
@@ -31,36 +32,52 @@ COMMANDS: Final = {
     KEYRING: [str(SCRIPTS / "keyring"), "--help"],
 }
 
-# Bytecode must be cached, as it is for every user after the first start.
-ENVIRON: Final = {
-    name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
-}
+# A caller's settings must not be measured along: no bytecode, a profile, a tracer.
+FOREIGN: Final = (
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONPATH",
+    "PYTHONPROFILEIMPORTTIME",
+    "PYTHONSTARTUP",
+    "PYTHONTRACEMALLOC",
+    "PYTHONVERBOSE",
+)
 
 
-def seconds(command: list[str]) -> float:
+def environment(bytecode: str) -> dict[str, str]:
+    """Return the environment of the measured programs.
+
+    Bytecode is cached, as it is for every user after the first start, in a folder of this run:
+    whatever was cached before, and wherever this environment cannot be written.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    return kept | {"PYTHONPYCACHEPREFIX": bytecode}
+
+
+def seconds(command: list[str], environ: dict[str, str]) -> float:
     """Run a program to its end and return how long that took."""
     start = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True, env=ENVIRON)
+    subprocess.run(command, check=True, capture_output=True, env=environ)
     return time.perf_counter() - start
 
 
-def works(command: list[str]) -> bool:
-    """Say whether a program is there and succeeds; this also warms the caches."""
+def works(command: list[str], environ: dict[str, str]) -> bool:
+    """Say whether a program is there and succeeds; this compiles what it imports."""
     try:
-        return (
-            subprocess.run(command, check=False, capture_output=True, env=ENVIRON).returncode == 0
-        )
+        done = subprocess.run(command, check=False, capture_output=True, env=environ)
     except OSError:
         return False
+    return done.returncode == 0
 
 
 def measure(rounds: int) -> dict[str, float]:
     """Return each working program's median in seconds."""
-    programs = {name: command for name, command in COMMANDS.items() if works(command)}
-    taken: dict[str, list[float]] = {name: [] for name in programs}
-    for _ in range(rounds):
-        for name, command in programs.items():
-            taken[name].append(seconds(command))
+    with tempfile.TemporaryDirectory(prefix="harbor-bench-") as bytecode:
+        environ = environment(bytecode)
+        programs = {name: command for name, command in COMMANDS.items() if works(command, environ)}
+        taken: dict[str, list[float]] = {name: [] for name in programs}
+        for _ in range(rounds):
+            for name, command in programs.items():
+                taken[name].append(seconds(command, environ))
     return {name: statistics.median(values) for name, values in taken.items()}
 
 
@@ -80,8 +97,8 @@ def goals(ratios: dict[str, float]) -> dict[str, bool | None]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="turns of each program")
-    medians = measure(parser.parse_args().rounds)
+    parser.add_argument("--rounds", type=int, default=21, help="turns of each program, 15 at least")
+    medians = measure(max(15, parser.parse_args().rounds))
     ratios = {name: value / medians[BASE] for name, value in medians.items()}
     print(f"{'':24}{'median':>10}{'ratio':>8}")
     for name in COMMANDS:

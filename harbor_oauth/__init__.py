@@ -12,9 +12,10 @@ costs what `pass` costs: every name is loaded when it is first used (PEP 562).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
+TYPE_CHECKING = False  # importing typing costs what starting Python does; checkers know the name
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from harbor_oauth.client import GrantStatus, Harbor, LogoutResult
     from harbor_oauth.default import (
         login,

@@ -314,3 +314,17 @@ def test_no_file_holds_a_registry_host() -> None:
         content = path.read_bytes().lower()
         for host in REGISTRY_HOSTS:
             assert host.encode() not in content, f"{path.relative_to(ROOT)} holds {host}"
+
+
+# --- benchmarks ---------------------------------------------------------------
+def test_the_start_up_benchmark_caches_bytecode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the caller switched off: without a cache it would measure the compiler."""
+    spec = importlib.util.spec_from_file_location("startup", ROOT / "benchmarks" / "startup.py")
+    assert spec is not None
+    assert spec.loader is not None
+    startup = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(startup)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    environ = startup.environment("/somewhere")
+    assert "PYTHONDONTWRITEBYTECODE" not in environ
+    assert environ["PYTHONPYCACHEPREFIX"] == "/somewhere"

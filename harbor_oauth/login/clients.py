@@ -19,7 +19,12 @@ from harbor_oauth.protocol.registration import ClientInformation
 from harbor_oauth.providers import Provider, Registration, Resource
 from harbor_oauth.settings import Settings
 from harbor_oauth.vault import ClientRecord, Vault, Write
-from harbor_oauth.vault.names import client_record_name, papers_record_name
+from harbor_oauth.vault.names import (
+    FieldKey,
+    GrantName,
+    client_record_name,
+    papers_record_name,
+)
 
 __all__ = ["ChosenClient", "ClientSources", "registered_client"]
 
@@ -135,7 +140,10 @@ class ClientSources:
                     next_step="Store one for it: harbor chest set "
                     f"oauth:{provider.name}/{resource.name}:client_id CLIENT_ID",
                 )
-            credentials = _credentials(provider, resource, metadata, papers)
+            key = FieldKey(GrantName(provider.name, scope), "client_secret")
+            credentials = _credentials(
+                provider, resource, metadata, papers, remedy=f"Run: harbor chest set {key}"
+            )
             # Papers belong to the authorization server they are first used at.
             bound = Write(
                 papers_record_name(provider.name, scope),
@@ -152,7 +160,10 @@ class ClientSources:
         if found is None or Registration.OWN_PAPERS not in resource.registration:
             return None
         papers = ClientRecord(kind="own", client_id=found[0], client_secret=found[1])
-        return ChosenClient(_credentials(provider, resource, metadata, papers))
+        variable = f"HARBOR_{provider.name.upper().replace('-', '_')}_CLIENT_SECRET"
+        return ChosenClient(
+            _credentials(provider, resource, metadata, papers, remedy=f"Set {variable}.")
+        )
 
     def _metadata_document(
         self, resource: Resource, metadata: ServerMetadata
@@ -188,13 +199,18 @@ class ClientSources:
 
 
 def _credentials(
-    provider: Provider, resource: Resource, metadata: ServerMetadata, papers: ClientRecord
+    provider: Provider,
+    resource: Resource,
+    metadata: ServerMetadata,
+    papers: ClientRecord,
+    *,
+    remedy: str,
 ) -> ClientCredentials:
     """Return own papers as a client, authenticated as the vendor or its metadata says."""
     if resource.secret_required and papers.client_secret is None:
         raise ClientRequiredError(
-            f"{provider.display_name} wants a client secret, and none is stored.",
-            next_step=f"Run: harbor chest set oauth:{provider.name}:client_secret",
+            f"{provider.display_name} wants a client secret, and there is none.",
+            next_step=remedy,
         )
     method = papers.token_endpoint_auth_method or (
         (resource.token_endpoint_auth_method if papers.client_secret else None)
@@ -235,12 +251,18 @@ def registered_client(
 
 def client_required(provider: Provider, resource: Resource) -> ClientRequiredError:
     """Return the error that says where to register an app, and how to store it."""
-    where = f"Register an app at {resource.registration_url}. " if resource.registration_url else ""
-    steps = "".join(f"{step} " for step in resource.registration_steps)
-    commands = f"Then run: harbor chest set oauth:{provider.name}:client_id CLIENT_ID"
+    if Registration.OWN_PAPERS not in resource.registration:
+        return ClientRequiredError(
+            f"{provider.display_name} registers no clients by itself any more.",
+            next_step="Update the provider's distribution.",
+        )
+    steps = list(resource.registration_steps)
+    if resource.registration_url:
+        steps.insert(0, f"Register an app at {resource.registration_url}")
+    steps.append(f"Run: harbor chest set oauth:{provider.name}:client_id CLIENT_ID")
     if resource.secret_required:
-        commands += f" and: harbor chest set oauth:{provider.name}:client_secret"
+        steps.append(f"Run: harbor chest set oauth:{provider.name}:client_secret")
     return ClientRequiredError(
         f"{provider.display_name} registers no clients by itself, and no client id is stored.",
-        next_step=f"{where}{steps}{commands}",
+        next_step="\n".join(steps),
     )

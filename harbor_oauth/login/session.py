@@ -9,7 +9,7 @@ before, whatever is interrupted.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, Literal, Self, cast
+from typing import TYPE_CHECKING, Final, Self, cast
 from urllib.parse import urlsplit
 
 import attrs
@@ -22,20 +22,15 @@ from harbor_oauth.errors import (
 )
 from harbor_oauth.flows import discover, exchange_code, look_up_account, register_client
 from harbor_oauth.flows.discovery import Discovery
-from harbor_oauth.flows.tokens import TokenEndpoint
 from harbor_oauth.login.clients import ChosenClient, ClientSources, registered_client
-from harbor_oauth.protocol.authorization import (
-    AuthorizationRequest,
-    new_state,
-    parse_authorization_response,
-)
+from harbor_oauth.login.pending import Pending, prepare
+from harbor_oauth.protocol.authorization import parse_authorization_response
 from harbor_oauth.protocol.http import HttpRequest, Transport
-from harbor_oauth.protocol.pkce import PKCE
-from harbor_oauth.protocol.token import TokenResponse
 from harbor_oauth.providers import Provider, Resource
 from harbor_oauth.receiver import LoopbackReceiver
 from harbor_oauth.secret import Secret
-from harbor_oauth.vault import GrantKey, GrantRecord, Vault
+from harbor_oauth.tokens.history import LOGIN, event, fingerprint
+from harbor_oauth.vault import Append, ClearIntent, GrantKey, GrantRecord, Vault, grant_record_name
 
 if TYPE_CHECKING:
     from harbor_oauth.receiver.loopback import LoopbackHost
@@ -75,20 +70,6 @@ class LoginParts:
     entropy: Callable[[int], bytes]
 
 
-@attrs.frozen
-class _Pending:
-    """Everything the answer is judged and redeemed by, fixed before the browser opens.
-
-    What a server says later cannot send the code anywhere else (RFC 9207 §2.4).
-    """
-
-    request: AuthorizationRequest
-    endpoint: TokenEndpoint
-    discovery: Discovery
-    client: ChosenClient
-    scopes: tuple[str, ...]
-
-
 class LoginSession:
     """One sign-in of one account to one resource.
 
@@ -121,7 +102,7 @@ class LoginSession:
         self._key = key
         self._scopes = None if scopes is None else tuple(scopes)
         self._receiver: LoopbackReceiver[Secret] | None = None
-        self._pending: _Pending | None = None
+        self._pending: Pending | None = None
 
     # --- beginning ------------------------------------------------------------
 
@@ -196,47 +177,20 @@ class LoginSession:
         receiver.start()
         return receiver.redirect_uri
 
-    def _prepare(self, discovery: Discovery, client: ChosenClient) -> _Pending:
-        metadata, resource = discovery.metadata, self._resource
-        receiver = self._receiver
-        if receiver is None or metadata.authorization_endpoint is None:
-            raise ConfigurationError(f"{metadata.issuer} has no authorization endpoint.")
-        scopes = self._wanted(discovery)
-        request = AuthorizationRequest(
-            authorization_endpoint=metadata.authorization_endpoint,
-            client_id=client.credentials.client_id,
-            redirect_uri=(resource.redirect.paste_uri or "")
-            if resource.redirect.paste
-            else receiver.redirect_uri,
-            scope=self._joined(scopes),
-            state=new_state(self._parts.entropy),
-            pkce=PKCE.generate(self._parts.entropy),
-            issuer=metadata.issuer,
-            iss_required=metadata.authorization_response_iss_parameter_supported,
-            resource=discovery.resource,
-            parameters=resource.authorization_parameters,
+    def _prepare(self, discovery: Discovery, client: ChosenClient) -> Pending:
+        assert self._receiver is not None  # noqa: S101 - `_client` has opened it
+        paste = self._resource.redirect.paste_uri if self._resource.redirect.paste else None
+        pending = prepare(
+            self._resource,
+            discovery,
+            client,
+            redirect_uri=paste or self._receiver.redirect_uri,
+            scopes=self._scopes,
+            entropy=self._parts.entropy,
         )
-        receiver.expect(lambda query: parse_authorization_response(query, request))
-        endpoint = TokenEndpoint(
-            url=metadata.token_endpoint or "",
-            client=client.credentials,
-            resource=discovery.resource,
-            parameters=resource.token_parameters,
-            encoding=resource.token_encoding,
-            scope_separator=resource.scope_separator,
-            mend=resource.quirks.token_response,
-        )
-        return _Pending(request, endpoint, discovery, client, scopes or ())
-
-    def _wanted(self, discovery: Discovery) -> tuple[str, ...] | None:
-        scopes = self._scopes if self._scopes is not None else discovery.scopes
-        supported = discovery.metadata.scopes_supported or ()
-        if scopes and "offline_access" in supported and "offline_access" not in scopes:
-            return (*scopes, "offline_access")  # MCP: only when this server lists it
-        return scopes
-
-    def _joined(self, scopes: tuple[str, ...] | None) -> str | None:
-        return self._resource.scope_separator.join(scopes) if scopes else None
+        request = pending.request
+        self._receiver.expect(lambda query: parse_authorization_response(query, request))
+        return pending
 
     def _forgotten(self) -> bool:
         """Ask the authorization endpoint, before a person does, whether it knows the client.
@@ -316,7 +270,9 @@ class LoginSession:
         account = look_up_account(
             self._parts.transport, self._resource.account, answer.access_token
         )
-        record = self._record(pending, answer, account)
+        record = pending.record(
+            self._key, self._resource, answer, account=account, now=self._parts.clock()
+        )
         self._store(record, pending.client)
         return record
 
@@ -340,7 +296,7 @@ class LoginSession:
             self._receiver.__exit__(*exception)
         self._pending = None
 
-    def _begun(self) -> _Pending:
+    def _begun(self) -> Pending:
         if self._pending is None:
             message = "begin() comes first"
             raise RuntimeError(message)
@@ -348,47 +304,21 @@ class LoginSession:
 
     # --- storing --------------------------------------------------------------
 
-    def _record(self, pending: _Pending, answer: TokenResponse, account: str | None) -> GrantRecord:
-        metadata, client = pending.discovery.metadata, pending.client.credentials
-        return GrantRecord(
-            provider=self._key.provider,
-            resource_name=self._key.resource,
-            account_label=self._key.account,
-            issuer=metadata.issuer,
-            authorization_endpoint=metadata.authorization_endpoint,
-            token_endpoint=pending.endpoint.url,
-            revocation_endpoint=metadata.revocation_endpoint,
-            revocation_auth_methods=metadata.revocation_endpoint_auth_methods_supported,
-            client_id=client.client_id,
-            client_secret=client.client_secret,
-            token_endpoint_auth_method=client.token_endpoint_auth_method,
-            redirect_uri=pending.request.redirect_uri,
-            resource=pending.endpoint.resource,
-            allowed_origins=self._resource.allowed_origins,
-            granted_scopes=answer.scopes,
-            requested_scopes=pending.scopes,
-            scope_separator=self._resource.scope_separator,
-            access_token=answer.access_token,
-            refresh_token=answer.refresh_token,
-            token_type=answer.token_type,
-            expires_at=answer.expires_at,
-            obtained_at=self._parts.clock(),
-            account=account,
-            token_encoding=cast("Literal['form', 'json']", pending.endpoint.encoding),
-            token_parameters=self._resource.token_parameters,
-        )
-
     def _store(self, record: GrantRecord, client: ChosenClient) -> None:
         """Store grant, default pointers and client together, over whatever is there."""
         for attempt in range(_STORE_ATTEMPTS):
-            found = self._parts.vault.grant(self._key)
+            vault = self._parts.vault
             try:
-                self._parts.vault.store_grant(
+                vault.store_grant(
                     self._key,
                     record,
-                    generation=found[1] if found else 0,
+                    generation=vault.grant_generation(self._key),
                     default_resource=self._provider.resource().name,
-                    also=client.writes(self._parts.vault),
+                    also=(
+                        *client.writes(vault),
+                        ClearIntent(grant_record_name(self._key)),
+                        self._told(record),
+                    ),
                 )
             except VaultConflictError:
                 # A refresh came between; what a person did last counts.
@@ -396,3 +326,13 @@ class LoginSession:
                     raise
             else:
                 return
+
+    def _told(self, record: GrantRecord) -> Append:
+        """Return the line this sign-in adds to the grant's history."""
+        return event(
+            grant_record_name(self._key),
+            record.obtained_at,
+            LOGIN,
+            after=fingerprint(record.refresh_token),
+            account=record.account,
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -58,24 +59,46 @@ class FileLock:
         self._clock = clock
         self._descriptor: int | None = None
 
-    def __enter__(self) -> Self:
+    @property
+    def held(self) -> bool:
+        """Whether this object holds the lock; never in a child of the one that took it."""
+        return self._descriptor is not None
+
+    def acquire(self) -> None:
         """Wait for the lock.
 
         Raises:
             TimeoutError: Somebody else held it for the whole timeout.
             OSError: The file cannot be opened, or is not private.
         """
-        if self._descriptor is not None:
+        if self.held:
             message = "this FileLock is held already; make one for each holder"
             raise RuntimeError(message)
-        descriptor = open_private(self._path, os.O_RDWR | os.O_CREAT)
+        # Known before it is locked, so that a fork at any moment finds it.
+        with _forking:
+            descriptor = self._descriptor = open_private(self._path, os.O_RDWR | os.O_CREAT)
+            _OPEN.add(self)
         try:
             self._wait(descriptor)
         except BaseException:
-            os.close(descriptor)
+            self._close()
             raise
-        self._descriptor = descriptor
-        _HELD.add(self)
+
+    def release(self) -> None:
+        """Give the lock back; nothing happens if it is not held."""
+        descriptor = self._descriptor
+        if descriptor is None:
+            return  # also in a child, made by fork while it was held
+        try:
+            # Closing is not enough when a child made by fork, still to run its
+            # hook, shares the descriptor.
+            _unlock(descriptor)
+        finally:
+            self._close()
+
+    def __enter__(self) -> Self:
+        """Wait for the lock, as `acquire` does."""
+        self.acquire()
         return self
 
     def __exit__(
@@ -85,16 +108,7 @@ class FileLock:
         traceback: TracebackType | None,
     ) -> None:
         """Give the lock back."""
-        _HELD.discard(self)
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is None:
-            return  # this is a child, made by fork inside the block
-        try:
-            # Closing is not enough when a child made by fork, still to run its
-            # hook, shares the descriptor.
-            _unlock(descriptor)
-        finally:
-            os.close(descriptor)
+        self.release()
 
     def _wait(self, descriptor: int) -> None:
         if self._timeout is None:
@@ -109,21 +123,25 @@ class FileLock:
             self._sleep(min(pause, left))
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    def _drop(self) -> None:
-        """Let go of the parent's lock without giving it back."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
+    def _close(self) -> None:
+        with _forking:
+            _OPEN.discard(self)
+            descriptor, self._descriptor = self._descriptor, None
+            if descriptor is not None:
+                os.close(descriptor)
 
 
-_HELD: Final[weakref.WeakSet[FileLock]] = weakref.WeakSet()
+# Held while the set changes, and through every fork: a child closes exactly the
+# descriptors that it inherits, or it would keep its parent's locks.
+_forking: Final = threading.Lock()
+_OPEN: Final[weakref.WeakSet[FileLock]] = weakref.WeakSet()
 
 
 def _drop_inherited() -> None:
-    """Close the parent's locks in a child, which would keep them locked."""
-    for lock in list(_HELD):
-        lock._drop()  # noqa: SLF001 - the same module's business
-    _HELD.clear()
+    """Close the parent's locks in a child without giving them back."""
+    _forking.release()
+    for lock in list(_OPEN):
+        lock._close()  # noqa: SLF001 - the same module's business
 
 
 if sys.platform == "win32":
@@ -146,7 +164,11 @@ if sys.platform == "win32":
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 
 else:
-    os.register_at_fork(after_in_child=_drop_inherited)
+    os.register_at_fork(
+        before=_forking.acquire,
+        after_in_parent=_forking.release,
+        after_in_child=_drop_inherited,
+    )
 
     def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         TokenInfo,
     )
     from harbor_oauth.testing.mcp_server import McpServer, ToolCall
+    from harbor_oauth.testing.rewriting import rewritten
     from harbor_oauth.testing.tcp_proxy import TcpProxy
     from harbor_oauth.testing.vault_conformance import VaultConformance
 
@@ -38,6 +39,7 @@ __all__ = [
     "ToolCall",
     "VaultConformance",
     "answers",
+    "rewritten",
 ]
 
 _HOMES: Final = {
@@ -51,6 +53,7 @@ _HOMES: Final = {
     "TokenInfo": "authorization_server",
     "ToolCall": "mcp_server",
     "VaultConformance": "vault_conformance",
+    "rewritten": "rewriting",
 }
 _EXTRA: Final = frozenset({"pytest", "pytest_httpserver", "werkzeug"})
 

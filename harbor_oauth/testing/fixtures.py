@@ -6,14 +6,22 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 
+from harbor_oauth.client import Harbor
+from harbor_oauth.providers import Provider
 from harbor_oauth.testing.authorization_server import AuthorizationServer
 from harbor_oauth.testing.mcp_server import McpServer
 
-__all__ = ["authorization_server", "mcp_server"]
+__all__ = ["authorization_server", "harbor_with_tokens", "mcp_server"]
+
+# No configuration is read from here; nothing is made here.
+_NOWHERE: Final = Path(os.devnull) / "harbor"
 
 
 @pytest.fixture
@@ -28,3 +36,44 @@ def mcp_server(authorization_server: AuthorizationServer) -> Iterator[McpServer]
     """Give a running MCP server that takes the authorization server's tokens."""
     with McpServer(authorization_server) as server:
         yield server
+
+
+@pytest.fixture
+def harbor_with_tokens() -> Iterator[Callable[..., Harbor]]:
+    """Make a Harbor that answers with given tokens: no server, keychain, file or browser.
+
+    Example:
+        >>> def test_ours(harbor_with_tokens):
+        ...     harbor = harbor_with_tokens(linear="t0k3n")
+        ...     assert our_code(harbor) == "Bearer t0k3n"
+
+    Names that are no Python names go in a dictionary:
+    ``harbor_with_tokens({"linear/api": "t0k3n"})``; ``providers=`` adds
+    providers that are not installed.
+    """
+    made: list[Harbor] = []
+
+    def refuse(url: str) -> bool:  # noqa: ARG001 - a browser's signature
+        pytest.fail("A test with given tokens tried to sign in.")
+
+    def make(
+        given: dict[str, str] | None = None,
+        /,
+        *,
+        providers: dict[str, Provider] | None = None,
+        **tokens: str,
+    ) -> Harbor:
+        # An empty environment: whatever the machine sets, the test is the same.
+        harbor = Harbor(
+            tokens={**(given or {}), **tokens},
+            environ={"HARBOR_VAULT": "memory"},
+            home=_NOWHERE,
+            browser=refuse,
+            providers=providers,
+        )
+        made.append(harbor)
+        return harbor
+
+    yield make
+    for harbor in made:
+        harbor.close()

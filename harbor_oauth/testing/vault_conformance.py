@@ -13,6 +13,7 @@ if yours is another one), and run it with pytest::
 
 from __future__ import annotations
 
+import os
 import string
 import threading
 from collections.abc import Callable, Mapping
@@ -31,16 +32,20 @@ from harbor_oauth.errors import (
 )
 from harbor_oauth.secret import Secret
 from harbor_oauth.vault.keys import CreatedKey, KeySource, MemoryKeySource
+from harbor_oauth.vault.names import GrantKey, grant_record_name
 from harbor_oauth.vault.records import GrantRecord
 from harbor_oauth.vault.sealed import VaultChange, Write
 from harbor_oauth.vault.storage import (
+    HISTORY_LIFE,
     HISTORY_LIMIT,
     Append,
     ClearIntent,
     Delete,
     Event,
     Intent,
+    Lease,
     Meta,
+    MoveHistory,
     Put,
     PutIntent,
     Storage,
@@ -53,6 +58,10 @@ _PANGRAM = "ξεσκεπάζω τηνψυχοφθόρα Съешь же ещё �
 _DIFFICULT = string.printable + "\x00\x7f"
 _NOW = 1_700_000_000.0
 _RACERS = 8
+_GRANT = GrantKey("practice", "mcp")
+_OTHER_GRANT = GrantKey("practice", "api")
+_OTHER_EVENT = Event("other", _NOW, "tock")
+_TICK = Append(Event("name", _NOW, "tick"))
 
 
 def grant_record(**changes: object) -> GrantRecord:
@@ -484,33 +493,222 @@ class VaultConformance:
         assert vault.storage.intent("name") is None
 
     def test_a_lease_has_one_holder(self, storage: Storage, vault: Vault) -> None:
-        """A lease is refused while it lasts, and its fence grows with each holder."""
+        """A lease passes on when it is given back, whatever time it is."""
+        vault.open()
+        first = storage.acquire_lease("name", "a", ttl=45, now=_NOW)
+        assert first == Lease("name", "a", os.getpid(), _NOW + 45, 1)
+        assert storage.acquire_lease("name", "b", ttl=45, now=_NOW) is None
+        assert storage.acquire_lease("name", "b", ttl=45, now=_NOW + 10_000) is None
+        assert storage.lease_holder("name") == first
+        assert storage.acquire_lease("other", "b", ttl=45, now=_NOW) is not None
+        storage.release_lease(first)
+        assert storage.lease_holder("name") is None
+        assert storage.acquire_lease("name", "b", ttl=45, now=_NOW) is not None
+
+    def test_a_lease_is_renewed_by_its_owner(self, storage: Storage, vault: Vault) -> None:
+        """It stays the same lease, with more time."""
         vault.open()
         first = storage.acquire_lease("name", "a", ttl=45, now=_NOW)
         assert first is not None
-        assert (first.fence, first.expires_at) == (1, _NOW + 45)
-        assert storage.acquire_lease("name", "b", ttl=45, now=_NOW + 44.9) is None
         renewed = storage.acquire_lease("name", "a", ttl=45, now=_NOW + 10)
         assert renewed == attrs.evolve(first, expires_at=_NOW + 55)
-        second = storage.acquire_lease("name", "b", ttl=45, now=_NOW + 55)
+        assert storage.lease_holder("name") == renewed
+        storage.release_lease(first)
+        assert storage.lease_holder("name") is None
+
+    def test_a_lease_that_has_passed_on_is_not_given_back(
+        self, storage: Storage, vault: Vault
+    ) -> None:
+        """The fence tells the holders of one name apart, also those of one owner."""
+        vault.open()
+        first = storage.acquire_lease("name", "a", ttl=45, now=_NOW)
+        assert first is not None
+        storage.release_lease(first)
+        second = storage.acquire_lease("name", "a", ttl=45, now=_NOW)
         assert second is not None
         assert second.fence > first.fence
         storage.release_lease(first)
-        assert storage.acquire_lease("name", "c", ttl=45, now=_NOW + 56) is None
-        storage.release_lease(second)
-        third = storage.acquire_lease("name", "c", ttl=45, now=_NOW + 56)
-        assert third is not None
-        assert third.fence > second.fence
-        assert storage.acquire_lease("other", "d", ttl=45, now=_NOW) is not None
+        storage.release_lease(attrs.evolve(second, owner="b"))
+        assert storage.lease_holder("name") == second
+        assert storage.acquire_lease("name", "b", ttl=45, now=_NOW) is None
+
+    def test_a_lease_is_refused_to_another_handle(
+        self, storage: Storage, vault: Vault, another: Callable[[], Storage]
+    ) -> None:
+        """In the same process too, and under the same owner's name if it has its own handle."""
+        vault.open()
+        other = another()
+        lease = storage.acquire_lease("name", "a", ttl=45, now=_NOW)
+        assert lease is not None
+        assert other.acquire_lease("name", "b", ttl=45, now=_NOW) is None
+        assert other.lease_holder("name") == lease
+        storage.close()
+        assert other.acquire_lease("name", "b", ttl=45, now=_NOW) is None
+        storage.release_lease(lease)
+        assert other.acquire_lease("name", "b", ttl=45, now=_NOW) is not None
+        other.close()
+
+    def test_of_many_threads_one_gets_the_lease(self, storage: Storage, vault: Vault) -> None:
+        """The others are told at once."""
+        vault.open()
+        got: list[Lease | None] = []
+        _race(lambda n: got.append(storage.acquire_lease("name", str(n), ttl=45, now=_NOW)))
+        assert len(got) == _RACERS
+        assert len([lease for lease in got if lease is not None]) == 1
+
+    def test_a_lease_needs_a_vault(self, storage: Storage) -> None:
+        """There is nothing to refresh where there is none."""
+        with pytest.raises(VaultNotInitializedError):
+            storage.acquire_lease("name", "a", ttl=45, now=_NOW)
+        assert storage.lease_holder("name") is None
+
+    def test_the_data_version_changes_with_the_data(
+        self, storage: Storage, vault: Vault, another: Callable[[], Storage]
+    ) -> None:
+        """Whoever commits, whatever it is; and with nothing else."""
+        assert storage.data_version() == 0
+        assert storage.meta() is None
+        vault.open()
+        other = another()
+        seen = [storage.data_version()]
+        assert seen[0] > 0
+        for writer in (storage, other):
+            for change in (Put("name", b"x", writer.generation("name") + 1, _NOW), _TICK):
+                writer.apply([change])
+                seen.append(storage.data_version())
+        assert len(set(seen)) == len(seen)
+        storage.get("name")
+        with pytest.raises(VaultConflictError):
+            other.apply([Put("name", b"x", 99, _NOW)])
+        assert storage.data_version() == seen[-1]
+        other.close()
 
     def test_history_keeps_the_last_events(self, storage: Storage, vault: Vault) -> None:
         """Events come back in order; the oldest make room."""
         vault.open()
         events = [Event("name", _NOW + n, "tick", {"n": n}) for n in range(HISTORY_LIMIT + 2)]
         storage.apply([Append(event) for event in events])
-        storage.apply([Append(Event("other", _NOW, "tock"))])
+        storage.apply([Append(_OTHER_EVENT)])
         assert storage.history("name") == tuple(events[2:])
-        assert storage.history("other") == (Event("other", _NOW, "tock"),)
+        assert storage.history("other") == (_OTHER_EVENT,)
+
+    def test_history_drops_what_is_old(self, storage: Storage, vault: Vault) -> None:
+        """Measured from the newest event of the same record."""
+        vault.open()
+        old, kept, new = (Event("name", _NOW + at, "tick") for at in (0, 1, HISTORY_LIFE + 1))
+        storage.apply([Append(_OTHER_EVENT), Append(old), Append(kept)])
+        assert storage.history("name") == (old, kept)
+        storage.apply([Append(new)])
+        assert storage.history("name") == (kept, new)
+        assert storage.history("other") == (_OTHER_EVENT,)
+
+    def test_history_moves_to_another_name(self, storage: Storage, vault: Vault) -> None:
+        """After what that name has already."""
+        vault.open()
+        events = [Event("name", _NOW + n, "tick", {"n": n}) for n in range(2)]
+        storage.apply([*(Append(event) for event in events), Append(_OTHER_EVENT)])
+        storage.apply([MoveHistory("name", "other"), MoveHistory("absent", "name")])
+        assert storage.history("name") == ()
+        moved = (attrs.evolve(event, name="other") for event in events)
+        assert storage.history("other") == (_OTHER_EVENT, *moved)
+
+    # --- spilled records
+
+    def test_what_is_spilled_is_kept_until_it_is_dropped(
+        self, storage: Storage, vault: Vault
+    ) -> None:
+        """A newer spill takes an older one's place, and is not dropped for it."""
+        vault.open()
+        assert storage.spilled("name") is None
+        storage.spill("name", b"old")
+        storage.spill("name", b"new")
+        storage.spill("other", b"other")
+        assert storage.spilled("name") == b"new"
+        storage.drop_spilled("name", b"old")
+        assert storage.spilled("name") == b"new"
+        storage.drop_spilled("name", b"new")
+        assert storage.spilled("name") is None
+        assert storage.spilled("other") == b"other"
+        storage.drop_spilled("other", b"other", damaged=True)
+        assert storage.spilled("other") is None
+
+    def test_a_spilled_grant_is_adopted(
+        self, vault: Vault, another: Callable[[], Storage], key_source: KeySource
+    ) -> None:
+        """By whoever comes next: it is stored, its refresh is over, and the spill is gone."""
+        generation = vault.store_grant(_GRANT, grant_record(), generation=0)
+        name = grant_record_name(_GRANT)
+        vault.apply([PutIntent(Intent(name, generation, "digest", _NOW, "me"))])
+        assert vault.adopt_spilled(_GRANT) is False
+        newer = grant_record(refresh_token=Secret("newer-canary"))
+        vault.spill(_GRANT, newer, generation + 1)
+        data = vault.storage.spilled(name)
+        assert data is not None
+        assert b"canary" not in data
+        assert vault.grant(_GRANT) == (grant_record(), generation)
+        other = Vault(another(), key_source)
+        assert other.adopt_spilled(_GRANT) is True
+        assert vault.grant(_GRANT) == (newer, generation + 1)
+        assert vault.storage.intent(name) is None
+        assert vault.storage.spilled(name) is None
+        assert other.adopt_spilled(_GRANT) is False
+        other.close()
+
+    def test_a_spill_that_is_not_newer_is_dropped(self, vault: Vault) -> None:
+        """What was stored meanwhile counts."""
+        vault.store_grant(_GRANT, grant_record(), generation=0)
+        login = grant_record(access_token=Secret("login"))
+        vault.spill(_GRANT, grant_record(access_token=Secret("spilled")), 2)
+        vault.store_grant(_GRANT, login, generation=1)
+        assert vault.adopt_spilled(_GRANT) is False
+        assert vault.grant(_GRANT) == (login, 2)
+        assert vault.storage.spilled(grant_record_name(_GRANT)) is None
+
+    def test_a_spill_does_not_undo_a_logout(self, vault: Vault) -> None:
+        """Nor does it stay: forgetting a grant forgets every copy."""
+        name = grant_record_name(_GRANT)
+        vault.store_grant(_GRANT, grant_record(), generation=0)
+        vault.spill(_GRANT, grant_record(), 2)
+        late = vault.storage.spilled(name)
+        assert late is not None
+        assert vault.forget_grant(_GRANT) is True
+        assert vault.storage.spilled(name) is None
+        vault.storage.spill(name, late)
+        assert vault.adopt_spilled(_GRANT) is False
+        assert vault.grant(_GRANT) is None
+
+    def test_a_damaged_spill_is_left_aside(
+        self, vault: Vault, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It changes nothing, and the log names the record."""
+        name = grant_record_name(_GRANT)
+        vault.store_grant(_GRANT, grant_record(), generation=0)
+        vault.spill(_GRANT, grant_record(access_token=Secret("newer")), 2)
+        whole = vault.storage.spilled(name)
+        assert whole is not None
+        for damaged in (b"", whole[:8], whole[:-1], b"\1" + whole[1:]):
+            vault.storage.spill(name, damaged)
+            assert vault.adopt_spilled(_GRANT) is False
+            assert vault.storage.spilled(name) is None
+            assert vault.grant(_GRANT) == (grant_record(), 1)
+            assert name in caplog.text
+            caplog.clear()
+        vault.storage.spill(grant_record_name(_OTHER_GRANT), whole)
+        assert vault.adopt_spilled(_OTHER_GRANT) is False
+        assert vault.grant(_OTHER_GRANT) is None
+
+    def test_a_spill_waits_for_the_key(
+        self, storage: Storage, vault: Vault, key_source: KeySource
+    ) -> None:
+        """Locked is not damaged."""
+        vault.store_grant(_GRANT, grant_record(), generation=0)
+        vault.spill(_GRANT, grant_record(access_token=Secret("newer")), 2)
+        locked = LockedKeySource(key_source)
+        waiting = Vault(storage, locked)
+        with pytest.raises(VaultLockedError):
+            waiting.adopt_spilled(_GRANT)
+        locked.locked = False
+        assert waiting.adopt_spilled(_GRANT) is True
 
 
 def _renamed(source: MemoryKeySource, kind: str) -> MemoryKeySource:

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["Connection", "Connections"]
+__all__ = ["ChangeCounter", "Connection", "Connections"]
 
 
 class Connection(sqlite3.Connection):
@@ -33,6 +33,7 @@ _lock: Final = threading.Lock()
 _open: Final[weakref.WeakSet[Connection]] = weakref.WeakSet()
 _at_fork: Final[list[Connection]] = []
 _inherited: Final[list[Connection]] = []
+_counters: Final[weakref.WeakSet[ChangeCounter]] = weakref.WeakSet()
 
 
 def _before_fork() -> None:
@@ -51,6 +52,8 @@ def _after_fork_in_child() -> None:
     _inherited.extend(_at_fork)
     _at_fork.clear()
     _open.clear()
+    for counter in list(_counters):
+        counter.start_anew()
     _lock.release()
 
 
@@ -103,3 +106,64 @@ class Connections:
         for connection in connections:
             if connection.process == os.getpid():
                 connection.close()
+
+
+class ChangeCounter:
+    """Counts the changes to one database file that anybody committed.
+
+    SQLite's ``data_version`` compares for one connection only, and ignores what
+    that connection wrote (sqlite.org/pragma.html#pragma_data_version). So there
+    is one for all threads, which never writes.
+    """
+
+    def __init__(self, connect: Callable[[], Connection]) -> None:
+        """Open nothing yet.
+
+        Args:
+            connect: Opens a connection.
+        """
+        self._connect = connect
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        self._seen = 0
+        self._count = 0
+        with _lock:
+            _counters.add(self)
+
+    def value(self, file: tuple[int, int]) -> int:
+        """Return the count, which is never 0.
+
+        Args:
+            file: Device and inode of the file now; another file is a change.
+        """
+        with self._lock:
+            if self._connection is None or self._connection.file != file:
+                self._open(file)
+            assert self._connection is not None  # noqa: S101 - it was just opened
+            (seen,) = self._connection.execute("PRAGMA data_version").fetchone()
+            if seen != self._seen:
+                self._seen = seen
+                self._count += 1
+            return self._count
+
+    def close(self) -> None:
+        """Close the connection; the next `value` is another one."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def start_anew(self) -> None:
+        """Forget the parent's connection, and its lock, in a child made by fork."""
+        self._lock = threading.Lock()
+        self._connection = None
+
+    def _open(self, file: tuple[int, int]) -> None:
+        self._connection = None  # the old one, of another file, closes itself
+        connection = self._connect()
+        connection.process = os.getpid()
+        connection.file = file
+        with _lock:
+            _open.add(connection)
+        self._connection = connection
+        self._seen = 0  # SQLite counts from 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 
@@ -9,6 +10,7 @@ import attrs
 
 from harbor_oauth.errors import VaultConflictError, VaultNotInitializedError
 from harbor_oauth.vault.storage import (
+    HISTORY_LIFE,
     HISTORY_LIMIT,
     Append,
     Change,
@@ -18,6 +20,7 @@ from harbor_oauth.vault.storage import (
     Intent,
     Lease,
     Meta,
+    MoveHistory,
     Put,
     PutIntent,
     Row,
@@ -60,7 +63,12 @@ class _Content:
                 self.intents.pop(name, None)
             case Append(event):
                 events = (*self.history.get(event.name, ()), event)
-                self.history[event.name] = events[-HISTORY_LIMIT:]
+                oldest = event.at - HISTORY_LIFE
+                kept = tuple(line for line in events if line.at >= oldest)
+                self.history[event.name] = kept[-HISTORY_LIMIT:]
+            case MoveHistory(name, to):
+                moved = (attrs.evolve(line, name=to) for line in self.history.pop(name, ()))
+                self.history[to] = (*self.history.get(to, ()), *moved)
 
 
 class MemoryStorage:
@@ -73,6 +81,9 @@ class MemoryStorage:
         self._meta: Meta | None = None
         self._content = _Content()
         self._leases: dict[str, Lease] = {}
+        self._fences: dict[str, int] = {}
+        self._spills: dict[str, bytes] = {}
+        self._version = 0
 
     def meta(self) -> Meta | None:
         """Return the meta row, or None if there is no vault."""
@@ -83,6 +94,7 @@ class MemoryStorage:
         with self._creation:
             if self._meta is None:
                 self._meta = make()
+                self._version += 1
             return self._meta
 
     def replace_meta(self, old: Meta, new: Meta) -> None:
@@ -91,6 +103,7 @@ class MemoryStorage:
             if self._meta != old:
                 raise VaultConflictError("The vault's key was changed by somebody else.")
             self._meta = new
+            self._version += 1
 
     def names(self, prefix: str = "") -> tuple[str, ...]:
         """Return the names of the records, sorted."""
@@ -111,11 +124,12 @@ class MemoryStorage:
         """Make all changes or none."""
         with self._lock:
             if self._meta is None:
-                raise VaultNotInitializedError("There is no vault yet.")
+                raise _no_vault()
             content = self._content.copy()
             for change in changes:
                 content.make(change)
             self._content = content
+            self._version += 1
 
     def intent(self, name: str) -> Intent | None:
         """Return the refresh that was begun and not ended, if any."""
@@ -130,20 +144,52 @@ class MemoryStorage:
     def acquire_lease(self, name: str, owner: str, *, ttl: float, now: float) -> Lease | None:
         """Take or renew a lease, unless somebody else holds it."""
         with self._lock:
-            held = self._leases.get(name, Lease(name, "", now, 0))
-            if held.owner != owner and held.expires_at > now:
-                return None
-            fence = held.fence if held.owner == owner else held.fence + 1
-            self._leases[name] = Lease(name, owner, now + ttl, fence)
-            return self._leases[name]
+            if self._meta is None:
+                raise _no_vault()
+            held = self._leases.get(name)
+            if held is not None and held.pid == os.getpid():
+                if held.owner != owner:
+                    return None
+            else:
+                self._fences[name] = self._fences.get(name, 0) + 1
+            lease = Lease(name, owner, os.getpid(), now + ttl, self._fences[name])
+            self._leases[name] = lease
+            return lease
 
     def release_lease(self, lease: Lease) -> None:
         """Give a lease back, unless it has passed to somebody else."""
         with self._lock:
             held = self._leases.get(lease.name)
             if held is not None and (held.owner, held.fence) == (lease.owner, lease.fence):
-                # The fence stays, so that the next holder's is higher.
-                self._leases[lease.name] = attrs.evolve(held, owner="", expires_at=0.0)
+                del self._leases[lease.name]
+
+    def lease_holder(self, name: str) -> Lease | None:
+        """Return the lease that somebody holds now."""
+        with self._lock:
+            return self._leases.get(name)
+
+    def data_version(self) -> int:
+        """Return a number that changes with every change."""
+        return self._version
+
+    def spill(self, name: str, data: bytes) -> None:
+        """Keep bytes for a record."""
+        with self._lock:
+            self._spills[name] = data
+
+    def spilled(self, name: str) -> bytes | None:
+        """Return what was spilled for a record, or None."""
+        return self._spills.get(name)
+
+    def drop_spilled(self, name: str, data: bytes, *, damaged: bool = False) -> None:  # noqa: ARG002 - nobody can mend what ends with the process
+        """Remove what was spilled for a record if it still is `data`."""
+        with self._lock:
+            if self._spills.get(name) == data:
+                del self._spills[name]
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def _no_vault() -> VaultNotInitializedError:
+    return VaultNotInitializedError("There is no vault yet.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import time
@@ -11,9 +12,17 @@ from typing import TypeAlias
 
 import attrs
 
-from harbor_oauth.errors import ConfigurationError, VaultConflictError, VaultFormatError
+from harbor_oauth.errors import (
+    ConfigurationError,
+    VaultConflictError,
+    VaultError,
+    VaultFormatError,
+    VaultNotInitializedError,
+    VaultRecordError,
+)
 from harbor_oauth.vault.keys import KeySource
 from harbor_oauth.vault.sealing import KEY_BYTES, seal, seal_data_key, unseal, unseal_data_key
+from harbor_oauth.vault.spill import join, split
 from harbor_oauth.vault.storage import (
     STORAGE_FORMAT,
     Append,
@@ -21,6 +30,7 @@ from harbor_oauth.vault.storage import (
     ClearIntent,
     Delete,
     Meta,
+    MoveHistory,
     Put,
     PutIntent,
     Storage,
@@ -45,11 +55,12 @@ class Write:
     generation: int
 
 
-VaultChange: TypeAlias = Write | Delete | PutIntent | ClearIntent | Append
+VaultChange: TypeAlias = Write | Delete | PutIntent | ClearIntent | Append | MoveHistory
 KeySourceChoice: TypeAlias = Callable[[Meta | None], KeySource]
 """Gives the key source for a vault's meta row, or for a vault to be made (None)."""
 
 _PROBE = "probe"
+_log = logging.getLogger(__name__)
 
 
 class SealedRecords:
@@ -170,6 +181,60 @@ class SealedRecords:
         self.storage.apply(sealed)
         return tuple(change.generation for change in sealed if isinstance(change, Put))
 
+    def spill_value(self, name: str, value: bytes, *, generation: int) -> None:
+        """Keep a value, sealed, outside the database, which refuses to be written.
+
+        Args:
+            name: The record.
+            value: What could not be stored.
+            generation: The generation it would have now: one more than is stored.
+
+        Raises:
+            VaultError: It could not be kept there either.
+        """
+        vault_id, key = self._known_key()
+        sealed = seal(
+            key, value, vault_id=vault_id, name=name, generation=generation, entropy=self._entropy
+        )
+        self.storage.spill(name, join(generation, sealed))
+
+    def adopt_spilled_value(self, name: str) -> bool:
+        """Store what was spilled for a record, unless what is stored is as new.
+
+        A damaged spill is set aside and logged.
+
+        Returns:
+            Whether the record has a new value.
+
+        Raises:
+            VaultError: It could not be stored; it stays where it is.
+        """
+        data = self.storage.spilled(name)
+        if data is None or self.storage.meta() is None:
+            return False
+        vault_id, key = self._known_key()
+        try:
+            generation, sealed = split(data)
+            value = unseal(key, sealed, vault_id=vault_id, name=name, generation=generation)
+        except VaultRecordError:
+            _log.warning("What was spilled for %s is damaged; it is set aside.", name)
+            self.storage.drop_spilled(name, data, damaged=True)
+            return False
+        # The last generation, not the row's: after a logout there is no row,
+        # and what is older than the logout is not brought back.
+        adopted = generation > self.storage.generation(name)
+        if adopted:
+            with contextlib.suppress(VaultConflictError):  # somebody else adopted it, or signed in
+                self.apply([Write(name, value, self.generation(name)), ClearIntent(name)])
+        self.storage.drop_spilled(name, data)
+        return adopted
+
+    def drop_spilled_value(self, name: str) -> None:
+        """Remove what was spilled for a record, if anything."""
+        data = self.storage.spilled(name)
+        if data is not None:
+            self.storage.drop_spilled(name, data)
+
     def _put(self, meta: Meta, change: Write) -> Put:
         key = self._data_key(meta)
         generation = change.generation + 1
@@ -221,6 +286,18 @@ class SealedRecords:
             if self._opened is None or self._opened[0] != meta.vault_id:
                 self._opened = (meta.vault_id, self._load(meta))
             return self._opened[1]
+
+    def _known_key(self) -> tuple[str, bytes]:
+        """Return the vault's id and data key, from memory where the database fails."""
+        try:
+            meta = self.storage.meta()
+            if meta is None:
+                raise VaultNotInitializedError("There is no vault yet.")
+            return meta.vault_id, self._data_key(meta)
+        except VaultError:
+            if self._opened is None or self._process != os.getpid():
+                raise
+            return self._opened
 
     def _load(self, meta: Meta) -> bytes:
         if meta.format > STORAGE_FORMAT:

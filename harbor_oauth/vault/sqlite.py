@@ -29,15 +29,17 @@ from harbor_oauth.platform.files import (
     sync_directory,
 )
 from harbor_oauth.platform.locks import FileLock
-from harbor_oauth.vault.connections import Connection, Connections
+from harbor_oauth.vault.connections import ChangeCounter, Connection, Connections
+from harbor_oauth.vault.leases import Leases
+from harbor_oauth.vault.spill import SpillDirectory
 from harbor_oauth.vault.statements import (
-    LEASE,
-    RELEASE,
     apply,
     check_format,
     create_tables,
     index_damaged,
     insert_meta,
+    put_lease,
+    read_lease,
     read_meta,
     states,
 )
@@ -64,6 +66,9 @@ class SqliteStorage:
         self._busy_timeout = busy_timeout
         self._creation_timeout = creation_timeout
         self._connections = Connections(self._connect)
+        self._changes = ChangeCounter(self._connect)
+        self._leases = Leases(self._path.with_name("leases"))
+        self._spills = SpillDirectory(self._path.with_name("spill"))
 
     @property
     def path(self) -> Path:
@@ -154,23 +159,53 @@ class SqliteStorage:
             raise _file_damaged("an event of its history is unreadable") from None
 
     def acquire_lease(self, name: str, owner: str, *, ttl: float, now: float) -> Lease | None:
-        """Take or renew a lease, unless somebody else holds it."""
-        values = {"name": name, "owner": owner, "pid": os.getpid(), "until": now + ttl, "now": now}
-        with self._transaction() as connection:
-            if connection.execute(LEASE, values).rowcount != 1:
-                return None
-            query = "SELECT name, owner, expires_at, fence FROM leases WHERE name = ?"
-            return Lease(*connection.execute(query, (name,)).fetchone())
+        """Take or renew a lease, unless somebody alive holds it."""
+
+        def note(new: bool) -> Lease:  # noqa: FBT001 - its only parameter
+            with self._transaction() as connection:
+                return put_lease(connection, name, owner, now + ttl, new=new)
+
+        with _refusals():
+            if self._existing() is None:
+                raise _no_vault()
+            return self._leases.acquire(name, owner, note)
 
     def release_lease(self, lease: Lease) -> None:
         """Give a lease back, unless it has passed to somebody else."""
-        with self._transaction() as connection:
-            # The row stays, so that the next holder's fence is higher.
-            connection.execute(RELEASE, (lease.name, lease.owner, lease.fence))
+        # The row stays, so that the next holder's fence is higher.
+        self._leases.release(lease)
+
+    def lease_holder(self, name: str) -> Lease | None:
+        """Return the lease that somebody holds now."""
+        with self._snapshot() as connection:
+            lease = None if connection is None else read_lease(connection, name)
+            return lease if lease is not None and self._leases.taken(name) else None
+
+    def data_version(self) -> int:
+        """Return a number that changes whenever anybody has committed a change."""
+        with _refusals():
+            file = self._file()
+            return 0 if file is None else self._changes.value(file)
+
+    def spill(self, name: str, data: bytes) -> None:
+        """Keep bytes for a record in a file of their own."""
+        with _refusals():
+            self._spills.put(name, data)
+
+    def spilled(self, name: str) -> bytes | None:
+        """Return what was spilled for a record, or None."""
+        with _refusals():
+            return self._spills.get(name)
+
+    def drop_spilled(self, name: str, data: bytes, *, damaged: bool = False) -> None:
+        """Remove what was spilled for a record, or set it aside, if it still is `data`."""
+        with _refusals():
+            self._spills.drop(name, data, aside=damaged)
 
     def close(self) -> None:
         """Close the connections of all threads of this process."""
         self._connections.close()
+        self._changes.close()
 
     def set_aside(self, suffix: str) -> Path | None:
         """Rename the file, whatever it holds, so that a new vault can be made.
@@ -192,6 +227,7 @@ class SqliteStorage:
                     with contextlib.suppress(FileNotFoundError):
                         self._beside(ending).rename(f"{target}{ending}")
                         found = target
+                self._spills.rename(target.with_name(f"{target.name}-spill"))
                 sync_directory(self._path.parent)
         return found
 
@@ -220,7 +256,7 @@ class SqliteStorage:
         with _refusals():
             connection = self._existing()
             if connection is None:
-                raise VaultNotInitializedError("There is no vault yet.")
+                raise _no_vault()
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -232,6 +268,11 @@ class SqliteStorage:
 
     def _existing(self) -> Connection | None:
         """Return this thread's connection, or None if there is no vault."""
+        file = self._file()
+        return None if file is None else self._connections.get(file)
+
+    def _file(self) -> tuple[int, int] | None:
+        """Return device and inode of the file that is there now, or None."""
         try:
             # Not opened to be checked: closing any descriptor of a database drops
             # the locks of all the process's connections to it
@@ -240,7 +281,7 @@ class SqliteStorage:
         except FileNotFoundError:
             self._refuse_orphan()
             return None
-        return self._connections.get((status.st_dev, status.st_ino))
+        return status.st_dev, status.st_ino
 
     def _connect(self) -> Connection:
         private_directory(self._path.parent)
@@ -336,6 +377,10 @@ def _translated(error: sqlite3.DatabaseError) -> VaultError:
                 f"The vault's file cannot be read or written: {error}.",
                 next_step="Look at the disk's free space and at the file's permissions.",
             )
+
+
+def _no_vault() -> VaultNotInitializedError:
+    return VaultNotInitializedError("There is no vault yet.")
 
 
 def _file_damaged(how: str) -> VaultFormatError:

@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from pathlib import Path
 from typing import Final
 
 from harbor_oauth.errors import VaultFormatError
 from harbor_oauth.vault.storage import (
+    HISTORY_LIFE,
     HISTORY_LIMIT,
     STORAGE_FORMAT,
     Append,
     Change,
     ClearIntent,
     Delete,
+    Lease,
     Meta,
+    MoveHistory,
     Put,
     PutIntent,
     conflict,
 )
 
 __all__ = [
-    "LEASE",
-    "RELEASE",
     "apply",
     "check_format",
     "create_tables",
     "index_damaged",
     "insert_meta",
+    "put_lease",
+    "read_lease",
     "read_meta",
     "states",
 ]
@@ -103,19 +107,21 @@ SELECT CAST(vault_id AS TEXT), CAST(format AS INTEGER), CAST(key_source AS TEXT)
     CAST(machine_id AS TEXT)
 FROM meta
 """
-LEASE: Final = """
+_PUT_LEASE: Final = """
 INSERT INTO leases (name, owner, pid, expires_at, fence) VALUES (:name, :owner, :pid, :until, 1)
 ON CONFLICT (name) DO UPDATE SET
-    fence = fence + (owner <> excluded.owner),
+    fence = fence + :new,
     owner = excluded.owner, pid = excluded.pid, expires_at = excluded.expires_at
-WHERE owner = excluded.owner OR expires_at <= :now
 """
-RELEASE: Final = """
-UPDATE leases SET owner = '', expires_at = 0 WHERE name = ? AND owner = ? AND fence = ?
-"""
+_LEASE: Final = "SELECT name, owner, pid, expires_at, fence FROM leases WHERE name = ?"
 _PRUNE: Final = """
-DELETE FROM history WHERE name = ? AND id NOT IN
-    (SELECT id FROM history WHERE name = ? ORDER BY id DESC LIMIT ?)
+DELETE FROM history WHERE name = :name AND (at < :oldest OR id NOT IN
+    (SELECT id FROM history WHERE name = :name ORDER BY id DESC LIMIT :limit))
+"""
+# With new numbers, so that what the other name has already comes first.
+_MOVE_HISTORY: Final = """
+INSERT INTO history (name, at, event, detail)
+    SELECT :to, at, event, detail FROM history WHERE name = :name ORDER BY id
 """
 
 
@@ -203,7 +209,28 @@ def apply(connection: sqlite3.Connection, change: Change) -> None:
                 "INSERT INTO history (name, at, event, detail) VALUES (?, ?, ?, ?)",
                 (event.name, event.at, event.event, json.dumps(dict(event.detail))),
             )
-            connection.execute(_PRUNE, (event.name, event.name, HISTORY_LIMIT))
+            oldest = event.at - HISTORY_LIFE
+            connection.execute(
+                _PRUNE, {"name": event.name, "oldest": oldest, "limit": HISTORY_LIMIT}
+            )
+        case MoveHistory(name, to):
+            connection.execute(_MOVE_HISTORY, {"name": name, "to": to})
+            connection.execute("DELETE FROM history WHERE name = ?", (name,))
+
+
+def put_lease(
+    connection: sqlite3.Connection, name: str, owner: str, until: float, *, new: bool
+) -> Lease:
+    """Write down who took a lease, and that it was somebody new."""
+    values = {"name": name, "owner": owner, "pid": os.getpid(), "until": until, "new": int(new)}
+    connection.execute(_PUT_LEASE, values)
+    return Lease(*connection.execute(_LEASE, (name,)).fetchone())
+
+
+def read_lease(connection: sqlite3.Connection, name: str) -> Lease | None:
+    """Return who took a lease last, if anybody."""
+    row = connection.execute(_LEASE, (name,)).fetchone()
+    return None if row is None else Lease(*row)
 
 
 def states(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:

@@ -15,6 +15,7 @@ import attrs
 from harbor_oauth.errors import VaultConflictError
 
 __all__ = [
+    "HISTORY_LIFE",
     "HISTORY_LIMIT",
     "STORAGE_FORMAT",
     "Append",
@@ -25,6 +26,7 @@ __all__ = [
     "Intent",
     "Lease",
     "Meta",
+    "MoveHistory",
     "Put",
     "PutIntent",
     "Row",
@@ -35,6 +37,8 @@ __all__ = [
 STORAGE_FORMAT: Final = 1
 HISTORY_LIMIT: Final = 100
 """How many events are kept for one name."""
+HISTORY_LIFE: Final = 90 * 24 * 3600.0
+"""How many seconds before a name's newest event its oldest may be."""
 
 
 @attrs.frozen
@@ -99,17 +103,20 @@ class Intent:
 
 @attrs.frozen
 class Lease:
-    """The right to refresh a record, until a time.
+    """The right to refresh a record.
 
     Attributes:
         name: The record.
         owner: Who holds the lease.
-        expires_at: Seconds since 1970 UTC.
+        pid: The owner's process.
+        expires_at: When its work should have ended, seconds since 1970 UTC. A
+            lease does not end then: an owner that is late may still be sending.
         fence: Grows with every new holder.
     """
 
     name: str
     owner: str
+    pid: int
     expires_at: float
     fence: int
 
@@ -177,12 +184,24 @@ class ClearIntent:
 
 @attrs.frozen
 class Append:
-    """Add a line to a record's history, which keeps the last `HISTORY_LIMIT`."""
+    """Add a line to a record's history.
+
+    It keeps the last `HISTORY_LIMIT` lines, none older than `HISTORY_LIFE` at
+    the time of the new one.
+    """
 
     event: Event
 
 
-Change: TypeAlias = Put | Delete | PutIntent | ClearIntent | Append
+@attrs.frozen
+class MoveHistory:
+    """Give a record's history to another name, after what that one has already."""
+
+    name: str
+    to: str
+
+
+Change: TypeAlias = Put | Delete | PutIntent | ClearIntent | Append | MoveHistory
 
 
 def conflict(name: str) -> VaultConflictError:
@@ -253,12 +272,16 @@ class Storage(Protocol):
         ...
 
     def acquire_lease(self, name: str, owner: str, *, ttl: float, now: float) -> Lease | None:
-        """Take or renew a lease.
+        """Take or renew a lease; never waits.
+
+        A lease passes on when its owner gives it back or its process ends, and
+        at no time before: a stopped owner that goes on would refresh beside the
+        next one. A child made by fork owns none of its parent's.
 
         Args:
             name: The record.
             owner: Who asks; unique to one holder in one process.
-            ttl: Seconds the lease lasts.
+            ttl: Seconds the owner's work should take.
             now: Seconds since 1970 UTC.
 
         Returns:
@@ -270,6 +293,36 @@ class Storage(Protocol):
         """Give a lease back; nothing happens if it has passed to somebody else."""
         ...
 
+    def lease_holder(self, name: str) -> Lease | None:
+        """Return the lease that somebody holds now, to tell a person whose it is."""
+        ...
+
+    def data_version(self) -> int:
+        """Return a number that changes whenever anybody has committed a change.
+
+        Cheap enough to ask before a read of what is in memory. Asked before the
+        read that it stands for, it never hides a change; 0 if there is no vault.
+        """
+        ...
+
+    def spill(self, name: str, data: bytes) -> None:
+        """Keep sealed bytes for a record outside the database, which refused them."""
+        ...
+
+    def spilled(self, name: str) -> bytes | None:
+        """Return what was spilled for a record, or None; as cheap as one look."""
+        ...
+
+    def drop_spilled(self, name: str, data: bytes, *, damaged: bool = False) -> None:
+        """Remove what was spilled for a record if it still is `data`.
+
+        Args:
+            name: The record.
+            data: What `spilled` returned.
+            damaged: Set it aside instead, for whoever may mend it.
+        """
+        ...
+
     def close(self) -> None:
-        """Close what is open; the next call opens it again."""
+        """Close what is open, but no lease; the next call opens it again."""
         ...

@@ -22,7 +22,7 @@ from harbor_oauth.vault.names import (
 )
 from harbor_oauth.vault.records import ClientRecord, GrantRecord
 from harbor_oauth.vault.sealed import SealedRecords, VaultChange, Write
-from harbor_oauth.vault.storage import ClearIntent, Delete
+from harbor_oauth.vault.storage import ClearIntent, Delete, Event
 
 __all__ = ["Vault"]
 
@@ -144,10 +144,42 @@ class Vault(SealedRecords):
     def forget_grant(self, key: GrantKey) -> bool:
         """Remove a grant, whatever its generation, and the defaults that name it.
 
+        Its history is kept, so that it can be told later why it is gone.
+
         Returns:
             Whether there was one.
         """
-        return self._retried(lambda: self._forget_grant(key))
+        forgotten = self._retried(lambda: self._forget_grant(key))
+        self.drop_spilled_value(grant_record_name(key))
+        return forgotten
+
+    def history(self, key: GrantKey) -> tuple[Event, ...]:
+        """Return what happened to a grant, oldest first; kept when it is forgotten."""
+        return self.storage.history(grant_record_name(key))
+
+    def spill(self, key: GrantKey, record: GrantRecord, generation: int) -> None:
+        """Keep a grant, sealed, beside a database that refuses to store it.
+
+        Args:
+            key: The grant.
+            record: Its new value.
+            generation: The generation it would have now: one more than is stored.
+
+        Raises:
+            VaultError: It could not be kept there either.
+        """
+        name = grant_record_name(key)
+        self.spill_value(name, record.to_bytes(), generation=generation)
+
+    def adopt_spilled(self, key: GrantKey) -> bool:
+        """Store a spilled grant, and end its refresh, if it is newer than the stored one.
+
+        Costs one look at the disk where nothing was spilled.
+
+        Returns:
+            Whether the stored grant is a new one now.
+        """
+        return self.adopt_spilled_value(grant_record_name(key))
 
     # --- clients
 

@@ -1,53 +1,10 @@
-"""Running the command line in this process."""
+"""A person at the terminal; the command line itself runs in `tests/conftest.py`."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
 
 import pytest
-
-from harbor_oauth.cli import main
-from harbor_oauth.client import Harbor
-
-
-class Ran(NamedTuple):
-    """What one command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
-class Cli(Protocol):
-    """Runs one command with a text as standard input."""
-
-    def __call__(self, *argv: str, stdin: str = "", with_: Harbor | None = None) -> Ran: ...
-
-
-class Stdin(io.StringIO):
-    """Standard input that may be a terminal."""
-
-    def __init__(self, text: str, *, terminal: bool) -> None:
-        super().__init__(text)
-        self._terminal = terminal
-
-    def isatty(self) -> bool:
-        return self._terminal
-
-
-@pytest.fixture
-def cli(harbor: Harbor, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def run(*argv: str, stdin: str = "", with_: Harbor | None = None) -> Ran:
-        monkeypatch.setattr("sys.stdin", Stdin(stdin, terminal=False))
-        capsys.readouterr()
-        code = main(argv, with_ or harbor)
-        return Ran(code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture

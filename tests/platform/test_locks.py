@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harbor_oauth.platform import files, locks
 from harbor_oauth.platform.locks import FileLock
 
 _DESCRIPTORS = Path("/proc/self/fd")
@@ -57,6 +58,34 @@ with FileLock(Path(sys.argv[1])):
             print("still held")
 if not child:
     os._exit(0)
+"""
+
+
+_FORK_WHILE_WAITING = """
+import os, sys
+from pathlib import Path
+from harbor_oauth.platform.locks import FileLock
+read, write = os.pipe()
+ready, tell = os.pipe()
+first, child = FileLock(Path(sys.argv[1])), 0
+def sleep(_):                       # in the middle of the second one's wait
+    global child
+    child = os.fork()
+    if child == 0:
+        os.close(write)
+        os.write(tell, b"1")
+        os.read(read, 1)            # outlives the second one's block
+        os._exit(0)
+    os.read(ready, 1)
+    first.release()
+first.acquire()
+second = FileLock(Path(sys.argv[1]), timeout=60, sleep=sleep)
+second.acquire()
+os.close(second._descriptor)        # as a death would, which does not unlock
+with FileLock(Path(sys.argv[1]), timeout=0):
+    print("free", flush=True)
+os.close(write)
+os.waitpid(child, 0)
 """
 
 
@@ -175,3 +204,27 @@ def test_a_child_that_leaves_the_block_frees_nothing(tmp_path: Path) -> None:
     with _python(_CHILD_LEAVES_THE_BLOCK, tmp_path / "lock") as process:
         out, _ = process.communicate(timeout=30)
     assert out == "still held\n"
+
+
+def test_no_fork_happens_while_a_lock_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A descriptor that a child inherits without knowing it would never be given back."""
+    held: list[bool] = []
+
+    def open_private(path: Path, flags: int) -> int:
+        held.append(locks._forking.locked())
+        return files.open_private(path, flags)
+
+    monkeypatch.setattr(locks, "open_private", open_private)
+    with FileLock(tmp_path / "lock"):
+        assert not locks._forking.locked()
+    assert held == [True]
+
+
+def test_a_child_of_a_waiting_process_does_not_hold_the_lock_later(tmp_path: Path) -> None:
+    """The descriptor with which its parent waits is closed in the child too."""
+    path = tmp_path / "lock"
+    with _python(_FORK_WHILE_WAITING, path) as process:
+        out, _ = process.communicate(timeout=30)
+    assert out == "free\n"

@@ -1,0 +1,95 @@
+"""A provider as its plugin declares it, with the doubles in the vendor's place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ParamSpec
+from urllib.parse import urlsplit
+
+import attrs
+
+from harbor_oauth.protocol.http import HttpRequest
+from harbor_oauth.protocol.metadata import ServerMetadata
+from harbor_oauth.providers import AccountLookup, OAuthProvider, Resource, Revocation
+from harbor_oauth.testing.mcp_server import McpServer
+
+__all__ = ["rewritten"]
+
+_P = ParamSpec("_P")
+
+
+def rewritten(provider: OAuthProvider, server: McpServer) -> OAuthProvider:
+    """Return a provider whose every request goes to the doubles.
+
+    Only origins change: paths, scopes, parameters, redirect rules and quirks
+    stay the vendor's. A resource that is discovered is served by the MCP
+    server, any other by its authorization server, where what is none of that
+    server's endpoints (an account look-up, say) is ``unknown`` to `script` and
+    `count`. Give both doubles the vendor's paths: ``issuer_path`` and ``path``.
+
+    Example:
+        >>> Harbor(providers={"linear": rewritten(PROVIDER, mcp_server)})  # doctest: +SKIP
+
+    Args:
+        provider: The plugin's provider.
+        server: The MCP server; its authorization server is the issuer.
+    """
+    return attrs.evolve(
+        provider,
+        resources=tuple(_resource(resource, server) for resource in provider.resources),
+        native_servers=tuple(
+            attrs.evolve(native, url=_moved(native.url, server.origin)) if native.url else native
+            for native in provider.native_servers
+        ),
+    )
+
+
+def _resource(resource: Resource, server: McpServer) -> Resource:
+    issuer = server.authorization_server
+    origin = server.origin if resource.discover else issuer.origin
+    return attrs.evolve(
+        resource,
+        servers=tuple(_moved(url, origin) for url in resource.servers),
+        allowed_origins=(origin,),
+        issuer=issuer.issuer if resource.issuer else None,
+        resource=_moved(resource.resource, origin) if resource.resource else None,
+        metadata=_metadata(resource.metadata, issuer.issuer, issuer.origin),
+        account=_account(resource.account, issuer.origin),
+        revocation=_revocation(resource.revocation, issuer.origin),
+    )
+
+
+def _moved(url: str, origin: str) -> str:
+    parts, there = urlsplit(url), urlsplit(origin)
+    return parts._replace(scheme=there.scheme, netloc=there.netloc).geturl()
+
+
+def _metadata(metadata: ServerMetadata | None, issuer: str, origin: str) -> ServerMetadata | None:
+    if metadata is None:
+        return None
+    endpoints: dict[str, Any] = {
+        name: _moved(url, origin)
+        for name, url in attrs.asdict(metadata).items()
+        if name.endswith("_endpoint") and url
+    }
+    return attrs.evolve(metadata, issuer=issuer, **endpoints)
+
+
+def _account(lookup: AccountLookup | None, origin: str) -> AccountLookup | None:
+    return lookup and attrs.evolve(lookup, request=_moving(lookup.request, origin))
+
+
+def _revocation(revocation: Revocation, origin: str) -> Revocation:
+    return attrs.evolve(
+        revocation,
+        endpoint=_moved(revocation.endpoint, origin) if revocation.endpoint else None,
+        request=_moving(revocation.request, origin) if revocation.request else None,
+    )
+
+
+def _moving(build: Callable[_P, HttpRequest], origin: str) -> Callable[_P, HttpRequest]:
+    def moved(*args: _P.args, **kwargs: _P.kwargs) -> HttpRequest:
+        request = build(*args, **kwargs)
+        return attrs.evolve(request, url=_moved(request.url, origin))
+
+    return moved
