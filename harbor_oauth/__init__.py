@@ -12,8 +12,11 @@ costs what `pass` costs: every name is loaded when it is first used (PEP 562).
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False  # importing typing costs what starting Python does; checkers know the name
 if TYPE_CHECKING:
+    from types import ModuleType
     from typing import Any, Final
 
     from harbor_oauth.client import GrantStatus, Harbor, LogoutResult
@@ -144,3 +147,23 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - each name has its own type,
 def __dir__() -> list[str]:
     """List the public names, loaded or not."""
     return sorted({*globals(), *__all__})
+
+
+if not TYPE_CHECKING:
+    ModuleType = type(sys)  # importing types costs as much as typing
+
+
+class _Face(ModuleType):
+    """This module; its functions outlive the import of the rooms of the same name.
+
+    The import system binds a submodule to its package. Without this,
+    `harbor_oauth.login` would be a function at the first call and the package
+    `harbor_oauth.login`, which that call loads, at the second.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in __all__ or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Face

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -40,6 +41,28 @@ def test_every_name_has_a_home(name: str) -> None:
     assert value is getattr(home, name)
     assert name in dir(harbor_oauth)
     assert value.__doc__
+
+
+@pytest.mark.parametrize("name", ["login", "session"])
+@pytest.mark.parametrize("first", ["function", "room"])
+def test_a_function_outlives_the_room_of_its_name(name: str, first: str) -> None:
+    """Whichever is loaded first, `harbor_oauth.login` is the function, before and after."""
+    steps = [
+        f"assert callable(harbor_oauth.{name})",
+        f"importlib.import_module('harbor_oauth.{name}')",
+    ]
+    if first == "room":
+        steps.reverse()
+    program = "; ".join(
+        [
+            "import harbor_oauth, importlib",
+            *steps,
+            f"assert callable(harbor_oauth.{name})",
+            f"from harbor_oauth import {name}",
+            f"assert callable({name})",
+        ]
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
 
 
 def test_homes_names_nothing_else() -> None:
@@ -86,9 +109,7 @@ def response() -> object:
 
 
 def credentials() -> harbor_oauth.ClientCredentials:
-    return harbor_oauth.ClientCredentials(
-        "app", harbor_oauth.Secret(CANARY), "client_secret_basic"
-    )
+    return harbor_oauth.ClientCredentials("app", harbor_oauth.Secret(CANARY), "client_secret_basic")
 
 
 def harbor() -> Harbor:
@@ -109,7 +130,7 @@ def vault() -> object:
     return made
 
 
-MAKERS = {
+MAKERS: dict[str, Callable[[], Any]] = {
     "Secret": lambda: harbor_oauth.Secret(CANARY),
     "AccessToken": lambda: harbor_oauth.AccessToken(harbor_oauth.Secret(CANARY), grant="practice"),
     "given token": lambda: harbor().token("practice"),
@@ -146,6 +167,7 @@ import harbor_oauth
 url = sys.argv[1]
 status = harbor_oauth.login("practice")
 first = harbor_oauth.token("practice")
+harbor_oauth.session("practice").close()
 answer = harbor_oauth.session("practice").post(
     url,
     json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
@@ -157,6 +179,7 @@ result = harbor_oauth.logout("practice")
 print(result.revoked, harbor_oauth.status())
 
 async def awaited():
+    harbor_oauth.login("practice", account="two")
     status = await harbor_oauth.login_async("practice", account="two")
     token = await harbor_oauth.token_async("practice@two")
     same = token.reveal() == harbor_oauth.token("practice@two").reveal()
@@ -177,7 +200,7 @@ opener.open(sys.argv[1], timeout=20).read()
 def test_the_module_level_functions_share_one_harbor(
     tmp_path: Path, issuer: AuthorizationServer, mcp: McpServer
 ) -> None:
-    """A program of nothing but them signs in, uses, signs out; what it uses is the environment's."""
+    """A program of nothing but them signs in, uses and signs out, set up by its environment."""
     home, browser = tmp_path / "home", tmp_path / "browser.py"
     home.mkdir(mode=0o700)
     browser.write_text(BROWSER)

@@ -145,7 +145,12 @@ def test_an_unusable_vault_is_found_out_before_the_browser_opens(
     home = tmp_path / "home"  # type: ignore[operator]  # a Path
     home.mkdir(mode=0o700)
     (home / "vault.db").mkdir()
-    harbor = make_harbor(browser=lambda url: opened.append(url) or True)
+
+    def browser(url: str) -> bool:
+        opened.append(url)
+        return True
+
+    harbor = make_harbor(browser=browser)
     with pytest.raises(VaultUnavailableError):
         harbor.login("practice")
     assert opened == []

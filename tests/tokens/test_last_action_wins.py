@@ -20,11 +20,7 @@ if TYPE_CHECKING:
     from tests.conftest import FakeClock
 
 
-
-
-def begin_refresh(
-    harbor: Harbor, issuer: AuthorizationServer, pool: ThreadPoolExecutor
-) -> object:
+def begin_refresh(harbor: Harbor, issuer: AuthorizationServer, pool: ThreadPoolExecutor) -> object:
     """Start a forced refresh and return once its request has reached the server."""
     token = harbor.token("practice")
     before = issuer.count("token")
@@ -141,9 +137,7 @@ def test_a_cancelled_task_stops_no_refresh(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks on this system")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_fork_during_a_refresh_harms_nothing(
-    harbor: Harbor, issuer: AuthorizationServer
-) -> None:
+def test_a_fork_during_a_refresh_harms_nothing(harbor: Harbor, issuer: AuthorizationServer) -> None:
     """The child starts with nothing in memory; the parent's refresh ends as ever."""
     harbor.login("practice")
     event = threading.Event()

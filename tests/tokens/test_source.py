@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
+from werkzeug import Request, Response
 
 from harbor_oauth.client import Harbor
 from harbor_oauth.errors import (
@@ -162,14 +163,14 @@ def test_an_answer_without_a_refresh_token_keeps_the_old_one(
 def test_a_passing_fault_changes_nothing(
     harbor: Harbor,
     issuer: AuthorizationServer,
-    answer: object,
+    answer: answers.Answer,
     times: int,
     error: type[HarborError],
 ) -> None:
     """Whatever the server answers but `invalid_grant`, the stored pair stays and works later."""
     harbor.login("practice")
     before = stored(harbor)
-    issuer.script("token", *[answer] * times)  # type: ignore[list-item]  # parametrised
+    issuer.script("token", *[answer] * times)
     with pytest.raises(error):
         harbor.rejected("practice", harbor.token("practice"))
     assert stored(harbor) == before
@@ -271,11 +272,11 @@ def test_invalid_grant_after_somebody_signed_in_adopts_theirs(
     winner.login("practice")
     old = loser.token("practice")
 
-    def lose(request: object) -> object:
+    def lose(request: Request) -> Response | None:
         winner.login("practice")
-        return answers.json({"error": "invalid_grant"}, 400)(request)  # type: ignore[arg-type,operator]  # an answer
+        return answers.json({"error": "invalid_grant"}, 400)(request)
 
-    issuer.script("token", lose)  # type: ignore[arg-type]  # an answer that does something first
+    issuer.script("token", lose)
     loser.rejected("practice", old)
     assert loser.token("practice").reveal() == winner.token("practice").reveal() != old.reveal()
     assert loser.status()[0].state == "active"

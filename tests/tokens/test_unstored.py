@@ -50,7 +50,7 @@ def disk(tmp_path: Path) -> FullDisk:
 @pytest.fixture
 def harbor(make_harbor: Callable[..., Harbor], disk: FullDisk, tmp_path: Path) -> Harbor:
     """A Harbor on the disk that may be full, signed in."""
-    vault = Vault(disk, KeyFileKeySource(tmp_path / "home" / "vault.key"))  # type: ignore[arg-type]  # a Storage by delegation
+    vault = Vault(disk, KeyFileKeySource(tmp_path / "home" / "vault.key"))
     harbor = make_harbor(vault=vault)
     harbor.login("practice")
     return harbor
