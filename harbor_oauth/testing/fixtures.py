@@ -6,10 +6,8 @@ Example:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
 
 import pytest
 
@@ -19,9 +17,6 @@ from harbor_oauth.testing.authorization_server import AuthorizationServer
 from harbor_oauth.testing.mcp_server import McpServer
 
 __all__ = ["authorization_server", "harbor_with_tokens", "mcp_server"]
-
-# No configuration is read from here; nothing is made here.
-_NOWHERE: Final = Path(os.devnull) / "harbor"
 
 
 @pytest.fixture
@@ -39,7 +34,7 @@ def mcp_server(authorization_server: AuthorizationServer) -> Iterator[McpServer]
 
 
 @pytest.fixture
-def harbor_with_tokens() -> Iterator[Callable[..., Harbor]]:
+def harbor_with_tokens(tmp_path: Path) -> Iterator[Callable[..., Harbor]]:
     """Make a Harbor that answers with given tokens: no server, keychain, file or browser.
 
     Example:
@@ -67,7 +62,7 @@ def harbor_with_tokens() -> Iterator[Callable[..., Harbor]]:
         harbor = Harbor(
             tokens={**(given or {}), **tokens},
             environ={"HARBOR_VAULT": "memory"},
-            home=_NOWHERE,
+            home=tmp_path / "harbor",
             browser=refuse,
             providers=providers,
         )

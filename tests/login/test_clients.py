@@ -233,7 +233,7 @@ def test_papers_belong_to_the_issuer_they_are_first_used_at(
     assert bound is not None
     assert bound[0].issuer == issuer.issuer
     with AuthorizationServer() as other, McpServer(other) as moved:
-        elsewhere = make_harbor(providers=evolved(moved))
+        elsewhere = make_harbor(providers=evolved(moved), browser=pytest.fail)
         with pytest.raises(ConfigurationError, match=f"belongs to {issuer.issuer}") as caught:
             elsewhere.login("practice")
         assert "harbor chest set oauth:practice/mcp:client_id" in caught.value.next_step
