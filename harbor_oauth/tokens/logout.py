@@ -57,12 +57,12 @@ def log_out(
     if found is None:
         raise absent(str(key))
     name = str(vault.short_name(key))
-    reason = (
-        "only this machine was asked to forget it"
-        if local_only
-        else _revoke(transport, found[0], resource)
-    )
-    vault.forget_grant(key)
+    reason: str | None = "only this machine was asked to forget it"
+    while found is not None:
+        if not local_only:
+            reason = _revoke(transport, found[0], resource)
+        # A refresh may have stored a newer pair meanwhile, which would live on.
+        found = None if vault.forget_grant(key, generation=found[1]) else vault.grant(key)
     return LogoutResult(
         grant=name,
         revoked=reason is None,

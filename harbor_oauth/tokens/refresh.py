@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
 from typing import Final, TypeAlias
@@ -17,6 +18,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from harbor_oauth.errors import (
+    FlowCancelledError,
     HarborError,
     InsecureEndpointError,
     LoginRequiredError,
@@ -66,8 +68,10 @@ _RESENDS_OF_MALFORMED: Final = 2
 _STORE_PAUSES: Final = (0.0, 0.2, 1.0)
 _FIRST_PAUSE: Final = 0.002
 _LONGEST_PAUSE: Final = 0.05
+_GROWTH: Final = 1.25  # a quarter longer each time: who waits for 60 ms is not late by another 60
 
 Known: TypeAlias = tuple[GrantRecord, int]
+Usable: TypeAlias = Callable[[GrantRecord, int], bool]
 
 
 @attrs.frozen
@@ -120,7 +124,7 @@ class Refresh:
     def __call__(
         self,
         key: GrantKey,
-        is_usable: Callable[[GrantRecord], bool],
+        is_usable: Usable,
         *,
         reason: str,
     ) -> Refreshed:
@@ -128,7 +132,7 @@ class Refresh:
 
         Args:
             key: The grant.
-            is_usable: Says whether a stored generation needs no refresh.
+            is_usable: Says whether a stored record, of that generation, needs no refresh.
             reason: Why it is refreshed, for the history.
 
         Raises:
@@ -142,7 +146,7 @@ class Refresh:
             return Refreshed(*lease)
         try:
             known = self._read(key)
-            if is_usable(known[0]):
+            if is_usable(*known):
                 return Refreshed(*known)
             return self._under_lease(key, known, reason)
         finally:
@@ -150,7 +154,7 @@ class Refresh:
 
     # --- before ---------------------------------------------------------------
 
-    def _lease(self, key: GrantKey, is_usable: Callable[[GrantRecord], bool]) -> Lease | Known:
+    def _lease(self, key: GrantKey, is_usable: Usable) -> Lease | Known:
         """Take the lease, or return what its holder has stored meanwhile."""
         name, owner = grant_record_name(key), self.entropy(8).hex()
         storage, pause = self.vault.storage, _FIRST_PAUSE
@@ -160,8 +164,11 @@ class Refresh:
             if lease is not None:
                 return lease
             known = self._read(key)
-            if is_usable(known[0]):
+            if is_usable(*known):
                 return known
+            if not threading.main_thread().is_alive():
+                # The program ends. Nothing is sent yet, so nothing is lost.
+                raise FlowCancelledError("The program ended before the token was refreshed.")
             if self.monotonic() >= deadline:
                 holder = storage.lease_holder(name)
                 who = f"process {holder.pid}" if holder else "another process"
@@ -172,7 +179,7 @@ class Refresh:
                     ambiguous=False,
                 )
             self.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
     def _read(self, key: GrantKey) -> Known:
         found = self.vault.grant(key)
@@ -308,12 +315,26 @@ class Refresh:
                 stored = self.vault.store_grant(key, record, generation=generation, also=also)
                 return Refreshed(record, stored)
             except VaultConflictError:
-                return self._overtaken(key, record)
+                refuted = self._refuted(key, old)
+                if refuted is None:
+                    return self._overtaken(key, record)
+                generation = refuted
             except VaultError as error:
                 failure = error
         _log.error("a refreshed pair could not be stored: %s", failure.message if failure else "")
         self._spill(key, record, generation + 1)
         return Refreshed(record, generation + 1, stored=False)
+
+    def _refuted(self, key: GrantKey, old: GrantRecord) -> int | None:
+        """Return the generation that calls the token just accepted refused, if that is stored.
+
+        Two refreshes at once, which no lease allows, would write it; the pair
+        that was won must not be lost to the refusal of the other.
+        """
+        found = self.vault.grant(key)
+        if found is None or found[0].state != "dead":
+            return None
+        return found[1] if found[0].refresh_token == old.refresh_token else None
 
     def _spill(self, key: GrantKey, record: GrantRecord, generation: int) -> None:
         """Write the pair, sealed, beside the vault that would not take it."""

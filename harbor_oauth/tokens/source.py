@@ -143,6 +143,18 @@ class TokenSource:
         """
         return self._flight(key, access_token).result().secret != access_token
 
+    def allowed_origins(self, key: GrantKey) -> tuple[str, ...]:
+        """Return the origins a grant's token may be sent to; none without such a grant.
+
+        Raises:
+            VaultError: The vault could not be read.
+        """
+        held = self._current(key)
+        if held is not None:
+            return held.record.allowed_origins
+        found = self._vault.grant(key)
+        return found[0].allowed_origins if found else ()
+
     def forget(self, key: GrantKey) -> None:
         """Drop what is in memory, after a person signed in or out."""
         with self._guard:
@@ -163,15 +175,21 @@ class TokenSource:
     # --- memory ---------------------------------------------------------------
 
     def _in_memory(self, key: GrantKey) -> AccessToken | None:
+        held = self._current(key)
+        if held is None or held.is_due(self._clock(), self._monotonic()):
+            return None
+        return held.token
+
+    def _current(self, key: GrantKey) -> Held | None:
+        """Return what is in memory, due or not, unless somebody wrote the vault since."""
         held = self._held.get(key)
         if held is None:
             return None
         now = self._monotonic()
         if now >= self._look_at:
             self._look(now)
-        if now >= held.due_monotonic or self._clock() >= held.due or key in self._stale:
-            return None
-        return held.token
+        # Asked first whether there is any: most of a look-up's cost is the key's hash.
+        return None if self._stale and key in self._stale else held
 
     def _look(self, now: float) -> None:
         """Find out whether anybody else wrote the vault, at most once a second."""
@@ -252,10 +270,10 @@ class TokenSource:
         return self._renew(key, held, refused)
 
     def _renew(self, key: GrantKey, held: Held, refused: Secret | None) -> Held:
-        def is_usable(record: GrantRecord) -> bool:
+        def is_usable(record: GrantRecord, generation: int) -> bool:
             if refused is not None:
                 return record.access_token != refused
-            return record.access_token != held.token.secret and not self._ended(record)
+            return generation != held.generation and not self._ended(record)
 
         reason = history.REJECTED if refused is not None else "expiry"
         try:
