@@ -2,7 +2,7 @@
 """The one command for this source tree; needs Python 3.11 and a package index, nothing else.
 
     python3 dev.py demo      sign in to a practice server on this machine
-    python3 dev.py test      run the tests (--unit leaves out real servers and browsers)
+    python3 dev.py test      run the tests (--unit leaves out real servers, browsers and faults)
     python3 dev.py check     lint, types, layers, changelog fragments
     python3 dev.py install   put `harbor` on the PATH from this clone
 
@@ -246,7 +246,7 @@ def test(options: argparse.Namespace) -> int:
             return 0
         raise
     command = [program(environment, "python"), "-m", "pytest"]
-    unit = ["--ignore=tests/e2e"] if options.unit else []
+    unit = ["--ignore=tests/e2e", "--ignore=tests/faults"] if options.unit else []
     return run([*command, *unit, *options.passed], tools.environ)
 
 
@@ -299,7 +299,7 @@ def bench(options: argparse.Namespace) -> int:
     if options.name and options.name not in known:
         raise DevError(f"No benchmark {options.name!r}; there are: {', '.join(known)}.")
     tools = Tools()
-    python = program(prepare(tools), "python")
+    python = program(prepare(tools, "bench"), "python")
     chosen = [known[options.name]] if options.name else known.values()
     return max([run([python, str(path), *options.passed], tools.environ) for path in chosen])
 
@@ -310,7 +310,7 @@ def pin(_options: argparse.Namespace) -> int:
     own = [DISTRIBUTION, *(plugin.name for plugin in plugins())]
     tools(
         *("pip", "compile", "--quiet", "--universal", "--upgrade", "--python-version", "3.11"),
-        *("--all-extras", "--group", "dev", "--group", "e2e"),
+        *("--all-extras", "--group", "dev", "--group", "e2e", "--group", "bench"),
         *("--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links"),
         *(part for name in own for part in ("--no-emit-package", name)),
         *("--output-file", str(CONSTRAINTS), str(ROOT / "pyproject.toml")),
@@ -399,7 +399,7 @@ def parser() -> argparse.ArgumentParser:
 
     command(demo, passes=True)
     tests = command(test, passes=True)
-    tests.add_argument("--unit", action="store_true", help="leave out tests/e2e")
+    tests.add_argument("--unit", action="store_true", help="leave out tests/e2e and tests/faults")
     tests.add_argument("--python", metavar="X", help="a version such as 3.13, or a path")
     tests.add_argument(
         "--if-present", action="store_true", help="without that Python, say so and succeed"

@@ -246,18 +246,18 @@ class Harbor(HarborParts):
         )
 
     def _given_token(self, grant: str) -> AccessToken | None:
-        parse_grant_name(grant)
-        value = self._tokens.get(grant) or self.settings.token_from_environment(grant)
-        return AccessToken(value, grant=grant) if value else None
+        if grant not in self._given:  # neither `tokens` nor `environ` ever changes
+            parse_grant_name(grant)
+            value = self._tokens.get(grant) or self.settings.token_from_environment(grant)
+            self._given[grant] = AccessToken(value, grant=grant) if value else None
+        return self._given[grant]
 
     def _check(self, grant: str, url: str) -> None:
         if self._given_token(grant) is not None:
             name = parse_grant_name(grant)
             origins = self.provider(name.provider).resource(name.resource).allowed_origins
         else:
-            key = self._key(grant)
-            found = self.vault.grant(key)
-            origins = found[0].allowed_origins if found else ()
+            origins = self._tokens_of_vault.allowed_origins(self._key(grant))
         check_origin(url, origins, grant, lambda: self._fitting(url))
 
     def _fitting(self, url: str) -> str:

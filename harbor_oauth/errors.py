@@ -42,6 +42,7 @@ HarborError
    ├─ VaultKeyError              the key or passphrase does not fit
    ├─ VaultFormatError           made by a newer version
    ├─ VaultRecordError           a record is damaged
+   ├─ VaultMovedError            it was made on another machine; moved or copied?
    └─ VaultConflictError         somebody else wrote first; try again
 ```
 """
@@ -85,6 +86,7 @@ __all__ = [
     "VaultKeyError",
     "VaultKeyMissingError",
     "VaultLockedError",
+    "VaultMovedError",
     "VaultNotInitializedError",
     "VaultRecordError",
     "VaultUnavailableError",
@@ -325,6 +327,10 @@ class VaultFormatError(VaultError):
 
 class VaultRecordError(VaultError):
     """One record is damaged; the others are not touched by it."""
+
+
+class VaultMovedError(VaultError):
+    """The vault was made on another machine; a person must say whether it left that one."""
 
 
 class VaultConflictError(VaultError):

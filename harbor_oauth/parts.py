@@ -19,7 +19,7 @@ from harbor_oauth.vault import GrantKey
 if TYPE_CHECKING:
     from harbor_oauth.protocol.client_auth import ClientCredentials
     from harbor_oauth.protocol.http import Transport
-    from harbor_oauth.tokens import TokenSource
+    from harbor_oauth.tokens import AccessToken, TokenSource
     from harbor_oauth.vault import Vault
 
 __all__ = ["HarborParts"]
@@ -69,6 +69,7 @@ class HarborParts:
         self._settings: Settings | None = None
         self._source: TokenSource | None = None
         self._keys: dict[str, tuple[int, GrantKey]] = {}
+        self._given: dict[str, AccessToken | None] = {}
         self._lock = threading.RLock()
 
     @property

@@ -10,7 +10,7 @@ import attrs
 from harbor_oauth.tokens.access_token import AccessToken
 from harbor_oauth.vault import GrantKey, GrantRecord
 
-__all__ = ["Held", "expiry_margin", "hold"]
+__all__ = ["Held", "end_of", "expiry_margin", "hold"]
 
 _MARGIN: Final = 60.0
 _MARGIN_SHARE: Final = 0.1
@@ -27,6 +27,16 @@ def expiry_margin(life: float) -> float:
         life: Seconds from receipt to expiry.
     """
     return min(_MARGIN, _MARGIN_SHARE * max(life, 0.0))
+
+
+def end_of(record: GrantRecord) -> float:
+    """Return when a grant's access token ends, unix seconds UTC; infinite if unknown.
+
+    A life of nothing says nothing: taken at its word, a server that sends
+    ``expires_in: 0`` would be asked anew at every call.
+    """
+    ends = record.expires_at
+    return math.inf if ends is None or ends <= record.obtained_at else ends
 
 
 @attrs.frozen(eq=False)
@@ -82,7 +92,7 @@ def hold(
         monotonic: Monotonic seconds, now.
         jitter: 0 to 1; processes that start together must not refresh together.
     """
-    ends = math.inf if record.expires_at is None else record.expires_at
+    ends = end_of(record)
     margin = expiry_margin(ends - record.obtained_at) if math.isfinite(ends) else 0.0
     due = ends - margin * (1 - _JITTER * jitter)
     token = AccessToken(record.access_token, record.expires_at, record.granted_scopes, str(key))

@@ -68,7 +68,7 @@ _RESENDS_OF_MALFORMED: Final = 2
 _STORE_PAUSES: Final = (0.0, 0.2, 1.0)
 _FIRST_PAUSE: Final = 0.002
 _LONGEST_PAUSE: Final = 0.05
-_GROWTH: Final = 1.25  # a quarter longer each time: who waits for 60 ms is not late by another 60
+_PAUSE_GROWTH: Final = 1.25  # doubled, they would make who waits 60 ms late by another 60
 
 Known: TypeAlias = tuple[GrantRecord, int]
 Usable: TypeAlias = Callable[[GrantRecord, int], bool]
@@ -179,7 +179,7 @@ class Refresh:
                     ambiguous=False,
                 )
             self.sleep(pause)
-            pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+            pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE)
 
     def _read(self, key: GrantKey) -> Known:
         found = self.vault.grant(key)

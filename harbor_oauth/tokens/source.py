@@ -27,7 +27,7 @@ from harbor_oauth.providers import Resource
 from harbor_oauth.secret import Secret
 from harbor_oauth.tokens import history
 from harbor_oauth.tokens.access_token import AccessToken
-from harbor_oauth.tokens.held import Held, hold
+from harbor_oauth.tokens.held import Held, end_of, hold
 from harbor_oauth.tokens.refresh import Refresh, Refreshed
 from harbor_oauth.tokens.status import absent, login_required
 from harbor_oauth.vault import ClearIntent, GrantKey, GrantRecord, Vault, grant_record_name
@@ -339,7 +339,7 @@ class TokenSource:
         return held.has_ended(self._clock(), self._monotonic())
 
     def _ended(self, record: GrantRecord) -> bool:
-        return record.expires_at is not None and self._clock() >= record.expires_at
+        return self._clock() >= end_of(record)
 
 
 _SOURCES: Final[weakref.WeakSet[TokenSource]] = weakref.WeakSet()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import attrs
 
-from harbor_oauth.errors import VaultConflictError, VaultNotInitializedError
+from harbor_oauth.errors import VaultNotInitializedError, VaultUnavailableError
 from harbor_oauth.vault.storage import (
     HISTORY_LIFE,
     HISTORY_LIMIT,
@@ -24,7 +25,9 @@ from harbor_oauth.vault.storage import (
     Put,
     PutIntent,
     Row,
+    Under,
     conflict,
+    key_changed,
 )
 
 __all__ = ["MemoryStorage"]
@@ -44,31 +47,44 @@ class _Content:
             dict(self.rows), dict(self.generations), dict(self.intents), dict(self.history)
         )
 
-    def make(self, change: Change) -> None:
+    def make(self, change: Change, meta: Meta) -> None:
         match change:
-            case Put(name, sealed, generation, updated):
-                if self.generations.get(name, 0) != generation - 1:
-                    raise conflict(name)
-                self.rows[name] = Row(name, generation, sealed, updated)
-                self.generations[name] = generation
-            case Delete(name, generation):
-                row = self.rows.get(name)
-                if row is None or row.generation != generation:
-                    raise conflict(name)
-                del self.rows[name]
-                self.generations[name] = generation + 1
+            case Under(expected):
+                if meta != expected:
+                    raise key_changed()
+            case Put():
+                self._put(change)
+            case Delete():
+                self._delete(change)
             case PutIntent(intent):
                 self.intents[intent.name] = intent
             case ClearIntent(name):
                 self.intents.pop(name, None)
             case Append(event):
-                events = (*self.history.get(event.name, ()), event)
-                oldest = event.at - HISTORY_LIFE
-                kept = tuple(line for line in events if line.at >= oldest)
-                self.history[event.name] = kept[-HISTORY_LIMIT:]
+                self._append(event)
             case MoveHistory(name, to):
                 moved = (attrs.evolve(line, name=to) for line in self.history.pop(name, ()))
                 self.history[to] = (*self.history.get(to, ()), *moved)
+
+    def _put(self, change: Put) -> None:
+        if self.generations.get(change.name, 0) != change.generation - 1:
+            raise conflict(change.name)
+        row = Row(change.name, change.generation, change.sealed, change.updated)
+        self.rows[change.name] = row
+        self.generations[change.name] = change.generation
+
+    def _delete(self, change: Delete) -> None:
+        row = self.rows.get(change.name)
+        if row is None or row.generation != change.generation:
+            raise conflict(change.name)
+        del self.rows[change.name]
+        self.generations[change.name] = change.generation + 1
+
+    def _append(self, event: Event) -> None:
+        events = (*self.history.get(event.name, ()), event)
+        oldest = event.at - HISTORY_LIFE
+        kept = tuple(line for line in events if line.at >= oldest)
+        self.history[event.name] = kept[-HISTORY_LIMIT:]
 
 
 class MemoryStorage:
@@ -97,13 +113,23 @@ class MemoryStorage:
                 self._version += 1
             return self._meta
 
-    def replace_meta(self, old: Meta, new: Meta) -> None:
-        """Replace the meta row if it still is `old`."""
+    def replace_meta(
+        self, old: Meta, new: Meta, reseal: Callable[[Row], bytes] | None = None
+    ) -> None:
+        """Replace the meta row if it still is `old`, and reseal every record."""
         with self._lock:
             if self._meta != old:
-                raise VaultConflictError("The vault's key was changed by somebody else.")
+                raise key_changed()
+            if reseal is not None:
+                rows = self._content.rows.values()
+                resealed = [attrs.evolve(row, sealed=reseal(row)) for row in rows]
+                self._content.rows = {row.name: row for row in resealed}
             self._meta = new
             self._version += 1
+
+    def back_up(self, path: Path, old: Meta, new: Meta) -> None:  # noqa: ARG002 - the protocol's
+        """Refuse: there is nothing to copy to a file."""
+        raise VaultUnavailableError("A vault in memory has no backup; it ends with the process.")
 
     def names(self, prefix: str = "") -> tuple[str, ...]:
         """Return the names of the records, sorted."""
@@ -127,7 +153,7 @@ class MemoryStorage:
                 raise _no_vault()
             content = self._content.copy()
             for change in changes:
-                content.make(change)
+                content.make(change, self._meta)
             self._content = content
             self._version += 1
 

@@ -13,6 +13,7 @@ from harbor_oauth.errors import (
     VaultNotInitializedError,
     VaultUnavailableError,
 )
+from harbor_oauth.platform.machine import machine_id
 from harbor_oauth.secret import Secret
 from harbor_oauth.vault.keychain import Keychain, KeychainKeySource
 from harbor_oauth.vault.keyfile import KeyFileKeySource
@@ -23,7 +24,7 @@ from harbor_oauth.vault.sqlite import SqliteStorage
 from harbor_oauth.vault.storage import Meta
 from harbor_oauth.vault.vault import Vault
 
-__all__ = ["DATABASE", "KEY_SOURCES", "open_vault", "set_vault_aside"]
+__all__ = ["DATABASE", "KEY_SOURCES", "key_source", "open_vault", "set_vault_aside"]
 
 DATABASE: Final = "vault.db"
 _DEFAULT: Final = "default"
@@ -36,7 +37,7 @@ _ALTERNATIVES: Final = (
 )
 
 
-def open_vault(
+def open_vault(  # noqa: PLR0913 - every part is a parameter, by name
     home: Path,
     *,
     choice: str | None = None,
@@ -46,6 +47,7 @@ def open_vault(
     keychain_deadline: float = 60.0,
     entropy: Callable[[int], bytes] = os.urandom,
     clock: Callable[[], float] = time.time,
+    machine: Callable[[], str | None] = machine_id,
 ) -> Vault:
     """Return the vault of a directory; nothing is touched before its first use.
 
@@ -61,6 +63,7 @@ def open_vault(
         keychain_deadline: Seconds that one call to it may take.
         entropy: Returns that many random bytes.
         clock: Seconds since 1970 UTC.
+        machine: Names the machine, if it has a name.
 
     Raises:
         ConfigurationError: `choice` is no key source.
@@ -71,29 +74,61 @@ def open_vault(
         )
     if choice == "memory":
         return Vault(
-            MemoryStorage(), MemoryKeySource(entropy=entropy), entropy=entropy, clock=clock
+            MemoryStorage(),
+            MemoryKeySource(entropy=entropy),
+            entropy=entropy,
+            clock=clock,
+            machine=machine,
         )
 
     def source(meta: Meta | None) -> KeySource:
-        match choice or (_DEFAULT if meta is None else meta.key_source):
-            case "keyfile":
-                return KeyFileKeySource(key_file, entropy=entropy)
-            case "passphrase":
-                return PassphraseKeySource(passphrase or _nobody_to_ask, entropy=entropy)
-            case "keychain" | "default" as kind:
-                keychain_source = KeychainKeySource if kind == "keychain" else _DefaultKeychain
-                return keychain_source(
-                    keychain=keychain,
-                    lock=home / "keychain.lock",
-                    deadline=keychain_deadline,
-                    entropy=entropy,
-                )
-            case kind:
-                raise ConfigurationError(
-                    f"This vault's key is kept by {kind!r}, which is not known here."
-                )
+        return key_source(
+            choice or (_DEFAULT if meta is None else meta.key_source),
+            home,
+            key_file=key_file,
+            passphrase=passphrase,
+            keychain=keychain,
+            keychain_deadline=keychain_deadline,
+            entropy=entropy,
+        )
 
-    return Vault(SqliteStorage(home / DATABASE), source, entropy=entropy, clock=clock)
+    return Vault(
+        SqliteStorage(home / DATABASE), source, entropy=entropy, clock=clock, machine=machine
+    )
+
+
+def key_source(
+    kind: str,
+    home: Path,
+    *,
+    key_file: Path | None = None,
+    passphrase: Callable[[], Secret] | None = None,
+    keychain: Keychain | None = None,
+    keychain_deadline: float = 60.0,
+    entropy: Callable[[int], bytes] = os.urandom,
+) -> KeySource:
+    """Return a key source for the vault of a directory; see `open_vault`.
+
+    Raises:
+        ConfigurationError: `kind` is not known here.
+    """
+    match kind:
+        case "keyfile":
+            return KeyFileKeySource(key_file, entropy=entropy)
+        case "passphrase":
+            return PassphraseKeySource(passphrase or _nobody_to_ask, entropy=entropy)
+        case "keychain" | "default":
+            keychain_source = KeychainKeySource if kind == "keychain" else _DefaultKeychain
+            return keychain_source(
+                keychain=keychain,
+                lock=home / "keychain.lock",
+                deadline=keychain_deadline,
+                entropy=entropy,
+            )
+        case _:
+            raise ConfigurationError(
+                f"This vault's key is kept by {kind!r}, which is not known here."
+            )
 
 
 def set_vault_aside(home: Path, *, clock: Callable[[], float] = time.time) -> Path | None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +19,16 @@ from harbor_oauth.vault.storage import (
     Change,
     ClearIntent,
     Delete,
+    Event,
     Lease,
     Meta,
     MoveHistory,
     Put,
     PutIntent,
+    Row,
+    Under,
     conflict,
+    key_changed,
 )
 
 __all__ = [
@@ -35,7 +40,9 @@ __all__ = [
     "put_lease",
     "read_lease",
     "read_meta",
+    "reseal_rows",
     "states",
+    "update_meta",
 ]
 
 _APPLICATION_ID: Final = 0x48724256
@@ -91,7 +98,25 @@ CREATE INDEX history_name ON history (name, id);
 # A deleted record keeps its row, without a value, so that its generation never
 # repeats: an old sealed value would open again under an old generation.
 _PUT: Final = """
-INSERT OR REPLACE INTO records (name, generation, sealed, updated) VALUES (?, ?, ?, ?)
+INSERT INTO records (name, generation, sealed, updated) VALUES (?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET
+    generation = excluded.generation, sealed = excluded.sealed, updated = excluded.updated
+"""
+_ROWS: Final = """
+SELECT CAST(name AS TEXT), CAST(generation AS INTEGER), CAST(sealed AS BLOB),
+    CAST(updated AS REAL)
+FROM records WHERE sealed IS NOT NULL
+"""
+_RESEAL: Final = "UPDATE records SET sealed = ? WHERE name = ?"
+# Both name their columns: a newer version may have added some.
+_INSERT_META: Final = """
+INSERT INTO meta (id, vault_id, format, key_source, key_parameters, sealed_data_key, created,
+    machine_id)
+VALUES (1, ?, ?, ?, ?, ?, ?, ?)
+"""
+_UPDATE_META: Final = """
+UPDATE meta SET vault_id = ?, format = ?, key_source = ?, key_parameters = ?,
+    sealed_data_key = ?, created = ?, machine_id = ?
 """
 _DELETE: Final = "UPDATE records SET generation = ?, sealed = NULL WHERE name = ?"
 # The casts: in a damaged file any column may hold a value of any type.
@@ -163,17 +188,39 @@ def read_meta(connection: sqlite3.Connection) -> Meta:
 
 def insert_meta(connection: sqlite3.Connection, meta: Meta) -> None:
     """Write the meta row; there is none yet."""
-    connection.execute(
-        "INSERT INTO meta VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            meta.vault_id,
-            meta.format,
-            meta.key_source,
-            json.dumps(dict(meta.key_parameters), sort_keys=True),
-            meta.sealed_data_key,
-            meta.created,
-            meta.machine_id,
-        ),
+    connection.execute(_INSERT_META, _values(meta))
+
+
+def update_meta(connection: sqlite3.Connection, old: Meta, new: Meta) -> None:
+    """Replace the meta row.
+
+    Raises:
+        VaultConflictError: It is not `old` any more.
+    """
+    _check_meta(connection, old)
+    connection.execute(_UPDATE_META, _values(new))
+
+
+def _check_meta(connection: sqlite3.Connection, expected: Meta) -> None:
+    if read_meta(connection) != expected:
+        raise key_changed()
+
+
+def reseal_rows(connection: sqlite3.Connection, reseal: Callable[[Row], bytes]) -> None:
+    """Replace what every record is sealed with, and nothing else of it."""
+    for row in [Row(*values) for values in connection.execute(_ROWS)]:
+        connection.execute(_RESEAL, (reseal(row), row.name))
+
+
+def _values(meta: Meta) -> tuple[object, ...]:
+    return (
+        meta.vault_id,
+        meta.format,
+        meta.key_source,
+        json.dumps(dict(meta.key_parameters), sort_keys=True),
+        meta.sealed_data_key,
+        meta.created,
+        meta.machine_id,
     )
 
 
@@ -181,21 +228,15 @@ def apply(connection: sqlite3.Connection, change: Change) -> None:
     """Make one change.
 
     Raises:
-        VaultConflictError: Its generation does not fit.
+        VaultConflictError: It does not fit what is there.
     """
     match change:
-        case Put(name, sealed, generation, updated):
-            before = _state(connection, name)
-            if before[0] != generation - 1:
-                raise conflict(name)
-            connection.execute(_PUT, (name, generation, sealed, updated))
-            _count(connection, name, before, (generation, 1))
-        case Delete(name, generation):
-            before = _state(connection, name)
-            if before != (generation, 1):
-                raise conflict(name)
-            connection.execute(_DELETE, (generation + 1, name))
-            _count(connection, name, before, (generation + 1, 0))
+        case Under(meta):
+            _check_meta(connection, meta)
+        case Put():
+            _put(connection, change)
+        case Delete():
+            _delete(connection, change)
         case PutIntent(intent):
             connection.execute(
                 "INSERT OR REPLACE INTO intents (name, generation, digest, started_at, owner)"
@@ -205,17 +246,36 @@ def apply(connection: sqlite3.Connection, change: Change) -> None:
         case ClearIntent(name):
             connection.execute("DELETE FROM intents WHERE name = ?", (name,))
         case Append(event):
-            connection.execute(
-                "INSERT INTO history (name, at, event, detail) VALUES (?, ?, ?, ?)",
-                (event.name, event.at, event.event, json.dumps(dict(event.detail))),
-            )
-            oldest = event.at - HISTORY_LIFE
-            connection.execute(
-                _PRUNE, {"name": event.name, "oldest": oldest, "limit": HISTORY_LIMIT}
-            )
+            _append(connection, event)
         case MoveHistory(name, to):
             connection.execute(_MOVE_HISTORY, {"name": name, "to": to})
             connection.execute("DELETE FROM history WHERE name = ?", (name,))
+
+
+def _put(connection: sqlite3.Connection, change: Put) -> None:
+    before = _state(connection, change.name)
+    if before[0] != change.generation - 1:
+        raise conflict(change.name)
+    connection.execute(_PUT, (change.name, change.generation, change.sealed, change.updated))
+    _count(connection, change.name, before, (change.generation, 1))
+
+
+def _delete(connection: sqlite3.Connection, change: Delete) -> None:
+    before = _state(connection, change.name)
+    if before != (change.generation, 1):
+        raise conflict(change.name)
+    after = (change.generation + 1, 0)
+    connection.execute(_DELETE, (change.generation + 1, change.name))
+    _count(connection, change.name, before, after)
+
+
+def _append(connection: sqlite3.Connection, event: Event) -> None:
+    connection.execute(
+        "INSERT INTO history (name, at, event, detail) VALUES (?, ?, ?, ?)",
+        (event.name, event.at, event.event, json.dumps(dict(event.detail))),
+    )
+    oldest = event.at - HISTORY_LIFE
+    connection.execute(_PRUNE, {"name": event.name, "oldest": oldest, "limit": HISTORY_LIMIT})
 
 
 def put_lease(

@@ -8,6 +8,7 @@ holds every storage to.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 import attrs
@@ -31,7 +32,9 @@ __all__ = [
     "PutIntent",
     "Row",
     "Storage",
+    "Under",
     "conflict",
+    "key_changed",
 ]
 
 STORAGE_FORMAT: Final = 1
@@ -201,7 +204,17 @@ class MoveHistory:
     to: str
 
 
-Change: TypeAlias = Put | Delete | PutIntent | ClearIntent | Append | MoveHistory
+@attrs.frozen
+class Under:
+    """Refuse the changes, as a conflict, unless the meta row still is this one.
+
+    A value sealed with a key that was changed meanwhile could never be opened.
+    """
+
+    meta: Meta
+
+
+Change: TypeAlias = Put | Delete | PutIntent | ClearIntent | Append | MoveHistory | Under
 
 
 def conflict(name: str) -> VaultConflictError:
@@ -209,6 +222,13 @@ def conflict(name: str) -> VaultConflictError:
     return VaultConflictError(
         f"The record {name!r} was changed by somebody else meanwhile.",
         next_step="Read it again and try again.",
+    )
+
+
+def key_changed() -> VaultConflictError:
+    """Return the error of a change that was made under another meta row."""
+    return VaultConflictError(
+        "The vault's key was changed by somebody else meanwhile.", next_step="Try again."
     )
 
 
@@ -237,8 +257,34 @@ class Storage(Protocol):
         """
         ...
 
-    def replace_meta(self, old: Meta, new: Meta) -> None:
-        """Replace the meta row if it still is `old`, else VaultConflictError."""
+    def replace_meta(
+        self, old: Meta, new: Meta, reseal: Callable[[Row], bytes] | None = None
+    ) -> None:
+        """Replace the meta row, and with it what every record is sealed with.
+
+        Args:
+            old: What the meta row must still be.
+            new: What it becomes.
+            reseal: Returns what each record becomes, in the same transaction;
+                its generation stays. None leaves the records alone.
+
+        Raises:
+            VaultConflictError: The meta row is another one.
+        """
+        ...
+
+    def back_up(self, path: Path, old: Meta, new: Meta) -> None:
+        """Copy the whole vault, as it is at one moment, into a new private file.
+
+        Args:
+            path: The file; it must not exist.
+            old: What the meta row must still be.
+            new: What it becomes in the copy.
+
+        Raises:
+            VaultConflictError: The meta row is another one.
+            VaultUnavailableError: The file exists, or cannot be written.
+        """
         ...
 
     def names(self, prefix: str = "") -> tuple[str, ...]:

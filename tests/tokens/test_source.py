@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 from werkzeug import Request, Response
 
@@ -20,6 +21,7 @@ from harbor_oauth.errors import (
 )
 from harbor_oauth.testing import AuthorizationServer, answers
 from harbor_oauth.tokens.held import expiry_margin
+from harbor_oauth.vault import grant_record_name
 
 if TYPE_CHECKING:
     from tests.conftest import FakeClock
@@ -286,3 +288,60 @@ def test_no_grant_is_a_login_required_error_that_opens_nothing(harbor: Harbor) -
     """`token` never signs anybody in; it says what to run."""
     with pytest.raises(LoginRequiredError, match="harbor dock practice"):
         harbor.token("practice")
+
+
+def test_a_request_with_a_held_token_opens_no_vault(
+    harbor: Harbor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The origins it may go to come from memory too; each thread would open a connection."""
+    harbor.login("practice")
+    harbor.token("practice")
+    harbor.token("practice")  # the first look at whether anybody wrote finds the sign-in
+    (key,) = harbor.vault.grants()
+    found = harbor.vault.grant(key)
+    assert found is not None
+    monkeypatch.setattr(type(harbor.vault), "read", lambda *_: pytest.fail("the vault was read"))
+    assert harbor._tokens_of_vault.allowed_origins(key) == found[0].allowed_origins
+
+
+def test_the_origins_are_those_of_the_newest_sign_in(
+    make_harbor: Callable[..., Harbor], clock: FakeClock
+) -> None:
+    """What is in memory is not asked once another process has written the vault."""
+    harbor, other = make_harbor(), make_harbor()
+    harbor.login("practice")
+    harbor.token("practice")
+    (key,) = other.vault.grants()
+    found = other.vault.grant(key)
+    assert found is not None
+    narrowed = attrs.evolve(found[0], allowed_origins=("https://elsewhere.example",))
+    other.vault.store_grant(key, narrowed, generation=found[1])
+    clock.advance(1)
+    assert harbor._tokens_of_vault.allowed_origins(key) == ("https://elsewhere.example",)
+
+
+def test_who_waits_for_another_process_is_not_late_by_as_much(
+    make_harbor: Callable[..., Harbor], clock: FakeClock
+) -> None:
+    """A pause is at most a third of the wait so far, and never long."""
+    holder = make_harbor()
+    holder.login("practice")
+    (key,) = holder.vault.grants()
+    name, storage = grant_record_name(key), holder.vault.storage
+    clock.advance(3600)
+    lease = storage.acquire_lease(name, "another process", ttl=45, now=clock())
+    assert lease is not None
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        clock.advance(seconds)
+
+    with pytest.raises(TransportError):
+        make_harbor(sleep=sleep).token("practice")
+    storage.release_lease(lease)
+    assert max(pauses) <= 0.05
+    waited = 0.0
+    for pause in pauses:
+        assert pause <= 0.002 + waited / 3
+        waited += pause

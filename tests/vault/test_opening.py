@@ -236,7 +236,7 @@ for number in range(50):
             os.read(read, 1)                  # all begin when the parent closes its end
             vault = open_vault(home, choice=kind, key_file=key_file, keychain=Keychain())
             vault.set(f"NAME-{number}", "x")
-            key = vault._data_key(vault.storage.meta())
+            key = vault._keys.open(vault.storage.meta()).data
             os.write(answers, hashlib.sha256(key).hexdigest().encode() + b"\\n")
             vault.close()
             os._exit(0)

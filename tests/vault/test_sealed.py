@@ -173,7 +173,7 @@ records = SealedRecords(storage, source)
 records.write("name", b"1", generation=0)
 held, stay = threading.Event(), threading.Event()
 def hold():
-    with records._lock:
+    with records._keys._lock:
         held.set()
         stay.wait()
 thread = threading.Thread(target=hold)

@@ -94,7 +94,7 @@ def test_commits_are_durable(storage: SqliteStorage) -> None:
     answers: list[object] = []
 
     def ask() -> None:
-        connection = storage._existing()
+        connection = storage._database.existing()
         assert connection is not None
         for pragma in ("journal_mode", "synchronous", "busy_timeout"):
             answers.extend(connection.execute(f"PRAGMA {pragma}").fetchone())
@@ -112,8 +112,8 @@ def test_each_thread_has_one_connection(storage: SqliteStorage) -> None:
 
     def work() -> None:
         storage.apply([_put(threading.current_thread().name)])
-        seen.append(storage._existing())
-        assert storage._existing() is seen[-1]
+        seen.append(storage._database.existing())
+        assert storage._database.existing() is seen[-1]
 
     work()
     thread = threading.Thread(target=work, name="other")
@@ -289,19 +289,19 @@ def test_a_network_disk_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) 
     """Neither creation nor use happens there."""
     storage = SqliteStorage(path)
     with monkeypatch.context() as patched:
-        patched.setattr("harbor_oauth.vault.sqlite.is_network_file_system", lambda _: True)
+        patched.setattr("harbor_oauth.vault.database.is_network_file_system", lambda _: True)
         with pytest.raises(VaultUnavailableError, match="network disk"):
             storage.create(lambda: _META)
     assert not path.exists()
     storage.create(lambda: _META)
     storage.close()
-    monkeypatch.setattr("harbor_oauth.vault.sqlite.is_network_file_system", lambda _: True)
+    monkeypatch.setattr("harbor_oauth.vault.database.is_network_file_system", lambda _: True)
     with pytest.raises(VaultUnavailableError, match="network disk"):
         storage.names()
 
 
 def _sabotage(storage: SqliteStorage, pragma: str) -> None:
-    connection = storage._existing()
+    connection = storage._database.existing()
     assert connection is not None
     connection.execute(f"PRAGMA {pragma}")
 
@@ -410,20 +410,20 @@ def other():
 thread = threading.Thread(target=other)
 thread.start()
 ready.wait()
-mine = storage._existing()
+mine = storage._database.existing()
 child = os.fork()
 if child == 0:
     import gc
     from harbor_oauth.vault import connections
     assert len(connections._inherited) == 2   # kept, for what is freed is closed
-    assert storage._existing() is not mine
+    assert storage._database.existing() is not mine
     storage.apply([Put("child", b"1", 1, 1.0)])
     storage.close()
     gc.collect()
     os._exit(0 if storage.names() == ("child", "parent") else 1)
 _, status = os.waitpid(child, 0)
 assert status == 0, status
-assert storage._existing() is mine
+assert storage._database.existing() is mine
 storage.apply([Put("again", b"1", 1, 1.0)])
 assert Path(sys.argv[1] + "-wal").exists()
 stay.set()
@@ -444,3 +444,74 @@ def test_a_child_has_connections_of_its_own(path: Path) -> None:
     )
     assert (run.stderr, run.returncode) == ("", 0)
     assert run.stdout == "('again', 'child', 'parent')\n"
+
+
+_FORK_WATCHING = """
+import os, sys
+from pathlib import Path
+from harbor_oauth.vault.storage import Meta, Put
+from harbor_oauth.vault.sqlite import SqliteStorage
+storage = SqliteStorage(Path(sys.argv[1]))
+storage.create(lambda: Meta("v", 1, "memory", {}, b"sealed", 1.0))
+before = storage.data_version()
+watching = storage._database._changes._connection
+with storage._database._changes._lock:                  # another thread's, in the child
+    child = os.fork()
+if child == 0:
+    seen = storage.data_version()
+    assert storage._database._changes._connection is not watching
+    storage.apply([Put("child", b"1", 1, 1.0)])
+    ok = before != seen != storage.data_version()
+    storage.close()
+    os._exit(0 if ok else 1)
+_, status = os.waitpid(child, 0)
+assert status == 0, status
+assert storage._database._changes._connection is watching
+assert storage.data_version() != before
+assert Path(sys.argv[1] + "-wal").exists()
+storage.close()
+"""
+
+
+def test_a_child_watches_with_a_connection_of_its_own(path: Path) -> None:
+    """Parent and child see each other's changes."""
+    run = subprocess.run(
+        [sys.executable, "-c", _FORK_WATCHING, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (run.stderr, run.returncode) == ("", 0)
+
+
+def test_another_file_is_a_change(storage: SqliteStorage, tmp_path: Path) -> None:
+    """A vault that was set aside and made anew does not look like the old one."""
+    seen = [storage.data_version()]
+    assert storage.set_aside(".aside") is not None
+    assert storage.data_version() == 0
+    storage.create(lambda: _META)
+    seen.append(storage.data_version())
+    storage.close()
+    seen.append(storage.data_version())
+    assert len(set(seen)) == 3
+    assert 0 not in seen
+
+
+def test_watching_opens_nothing_where_there_is_no_vault(path: Path) -> None:
+    """Neither a file nor a directory."""
+    assert SqliteStorage(path).data_version() == 0
+    assert not path.parent.exists()
+
+
+def test_all_threads_watch_with_one_connection(storage: SqliteStorage) -> None:
+    """The numbers of two connections mean nothing to each other."""
+    seen = [storage.data_version()]
+    for _ in range(3):
+        thread = threading.Thread(target=lambda: seen.append(storage.data_version()))
+        thread.start()
+        thread.join()
+    storage.apply([_put()])
+    seen.append(storage.data_version())
+    assert seen[:4] == [seen[0]] * 4
+    assert seen[4] != seen[0]

@@ -1,0 +1,236 @@
+"""A vault as a thing that is kept: its key, its machine, its copies, what it spilled."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from harbor_oauth.errors import (
+    ConfigurationError,
+    VaultConflictError,
+    VaultError,
+    VaultMovedError,
+    VaultNotInitializedError,
+    VaultRecordError,
+)
+from harbor_oauth.secret import Secret
+from harbor_oauth.vault.keys import CreatedKey, KeySource
+from harbor_oauth.vault.names import GRANT_PREFIX
+from harbor_oauth.vault.passphrase import PassphraseKeySource
+from harbor_oauth.vault.sealed import SealedRecords, Write
+from harbor_oauth.vault.sealing import KEY_BYTES, unseal_data_key
+from harbor_oauth.vault.spill import join, split
+from harbor_oauth.vault.storage import ClearIntent, Row
+from harbor_oauth.vault.unlocking import OpenedKey
+
+__all__ = ["Custody"]
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Custody(SealedRecords):
+    """Sealed records with all that keeps them from being lost, or used twice."""
+
+    # --- the machine
+
+    def check_machine(self) -> None:
+        """Refuse to go on with a vault that came from another machine.
+
+        Two copies of a vault that both refresh a grant end it: the server takes
+        the second use of a refresh token for a theft (RFC 9700 §4.14.2).
+
+        Raises:
+            VaultMovedError: A person has to say what became of the other one.
+        """
+        meta = self.storage.meta()
+        if meta is None or meta.machine_id is None:
+            return
+        here = self._machine_of(meta.vault_id)
+        if here is not None and here != meta.machine_id:
+            raise VaultMovedError(
+                "This vault was made on another machine, and nothing was refreshed here.",
+                next_step="If that machine no longer uses it, run: harbor chest here --moved."
+                " If it does, run: harbor chest here --copied",
+            )
+
+    def moved(self) -> None:
+        """Take this machine for the vault's own, because the other one no longer uses it."""
+
+        def move() -> None:
+            key = self._key()
+            here = attrs.evolve(key.meta, machine_id=self._machine_of(key.meta.vault_id))
+            self._replace(key, self._keys.wrapped(here, key.wrapping, key.data))
+
+        self._retried(move)
+
+    # --- the key
+
+    def rekey(self) -> None:
+        """Seal every record with a new data key, all at once.
+
+        Whoever has the vault open notices at the next use, and asks nobody. A
+        damaged record stays as it is.
+
+        Raises:
+            VaultError: The key source does not give its key, or the storage
+                refused; nothing was changed.
+        """
+        self._adopt_all_spilled()  # nothing opens them afterwards
+
+        def change() -> None:
+            old = self._key()
+            new = self._keys.wrapped(old.meta, old.wrapping, self._entropy(KEY_BYTES))
+
+            def reseal(row: Row) -> bytes:
+                try:
+                    value = self._unsealed(old, row)
+                except VaultRecordError:
+                    return row.sealed
+                return self._sealed(new, row.name, value, row.generation)
+
+            self._replace(old, new, reseal)
+
+        self._retried(change)
+
+    def move(self, source: KeySource) -> bool:
+        """Give the vault's key to another key source; no record is touched.
+
+        The old key is removed once the vault says that it opens with the new.
+
+        Args:
+            source: What keeps the key from now on.
+
+        Returns:
+            Whether the old key is gone, or was nothing to be removed. False if
+            its source refused: a person should remove it.
+
+        Raises:
+            ConfigurationError: That source keeps it already.
+            VaultError: The new source does not keep what it is given; nothing
+                was changed.
+        """
+        old = self._key()
+        before = self._keys.source(old.meta)
+        source.probe()
+        created = source.create(old.meta.vault_id)
+        if created.key == old.wrapping:
+            raise ConfigurationError("The vault's key is kept there already; nothing was changed.")
+        new = self._wrapped_by(source, created, old)
+        kept = source.load(new.meta.vault_id, new.meta.key_parameters)
+        unseal_data_key(kept, new.meta)  # raises unless it is what was given
+        self._replace(old, new, source=source)
+        try:
+            before.forget(old.meta.vault_id, old.meta.key_parameters)
+        except VaultError as error:
+            _log.warning("The vault's old key could not be removed: %s", error)
+            return False
+        return True
+
+    def backup(self, path: Path, passphrase: Secret) -> None:
+        """Write the whole vault into a new file, which a passphrase opens.
+
+        The file is a vault of its own: where the original is lost, it takes the
+        original's place as it is.
+
+        Args:
+            path: The file; it must not exist.
+            passphrase: Opens the copy; the vault keeps its own key.
+
+        Raises:
+            VaultUnavailableError: The file exists or cannot be written.
+        """
+        self._adopt_all_spilled()
+        source = PassphraseKeySource(lambda: passphrase, entropy=self._entropy)
+
+        def write() -> None:
+            key = self._key()
+            created = source.create(key.meta.vault_id)
+            copy = self._wrapped_by(source, created, key)
+            self.storage.back_up(path, key.meta, copy.meta)
+
+        self._retried(write)
+
+    def upgrade(self) -> bool:
+        """Bring the vault to the format of this version.
+
+        Returns:
+            Whether there was anything to do. So far there is one format.
+
+        Raises:
+            VaultFormatError: A newer version wrote it; it was not changed.
+        """
+        self._key()
+        return False
+
+    # --- spilled records
+
+    def _spill(self, name: str, value: bytes, generation: int) -> None:
+        """Keep a value outside the database, sealed for a place in it."""
+        try:
+            key = self._key()
+        except VaultError:
+            # The database fails; the key in memory does not.
+            known = self._keys.known
+            if known is None:
+                raise
+            key = known
+        self.storage.spill(name, join(generation, self._sealed(key, name, value, generation)))
+
+    def _adopt_spilled(self, name: str) -> bool:
+        """Store what was spilled for a record, unless what is stored is as new."""
+        data = self.storage.spilled(name)
+        if data is None or self.storage.meta() is None:
+            return False
+        key = self._key()
+        try:
+            generation, sealed = split(data)
+            value = self._unsealed(key, Row(name, generation, sealed, 0.0))
+        except VaultRecordError:
+            _log.warning("What was spilled for %s is damaged; it is set aside.", name)
+            self.storage.drop_spilled(name, data, damaged=True)
+            return False
+        # The last generation, not the row's: after a logout there is no row,
+        # and what is older than the logout is not brought back.
+        adopted = generation > self.storage.generation(name)
+        if adopted:
+            with contextlib.suppress(VaultConflictError):  # somebody else adopted it, or signed in
+                self.apply([Write(name, value, self.generation(name)), ClearIntent(name)])
+        self.storage.drop_spilled(name, data)
+        return adopted
+
+    def _adopt_all_spilled(self) -> None:
+        for name in self.names(GRANT_PREFIX):
+            self._adopt_spilled(name)
+
+    def _drop_spilled(self, name: str) -> None:
+        data = self.storage.spilled(name)
+        if data is not None:
+            self.storage.drop_spilled(name, data)
+
+    # --- inside
+
+    def _key(self) -> OpenedKey:
+        meta = self.storage.meta()
+        if meta is None:
+            raise VaultNotInitializedError("There is no vault yet.")
+        return self._keys.open(meta)
+
+    def _wrapped_by(self, source: KeySource, created: CreatedKey, key: OpenedKey) -> OpenedKey:
+        meta = attrs.evolve(key.meta, key_source=source.kind, key_parameters=created.parameters)
+        return self._keys.wrapped(meta, created.key, key.data)
+
+    def _replace(
+        self,
+        old: OpenedKey,
+        new: OpenedKey,
+        reseal: Callable[[Row], bytes] | None = None,
+        *,
+        source: KeySource | None = None,
+    ) -> None:
+        self.storage.replace_meta(old.meta, new.meta, reseal)
+        self._keys.adopt(new, source)
