@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from harbor_oauth.errors import ConfigurationError
 from harbor_oauth.providers import Provider, Resource, check_server_name, discovered_provider
+from harbor_oauth.providers.names import SHIPPED_PROVIDERS
 from harbor_oauth.registry import InstalledProvider, Registry
 from harbor_oauth.secret import Secret
 from harbor_oauth.settings import Settings, load_settings
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from harbor_oauth.protocol.http import Transport
     from harbor_oauth.tokens import AccessToken, TokenSource
     from harbor_oauth.vault import Vault
+    from harbor_oauth.vault.legacy import ImportReport
 
 __all__ = ["HarborParts"]
 
@@ -211,6 +213,47 @@ class HarborParts:
             vault = open_vault(self.vault_home, choice=choice, key_file=key_file, passphrase=ask)
             vault.open()
             self._vault, self._source = vault, None
+
+    def move_vault(
+        self,
+        choice: Literal["keychain", "passphrase", "keyfile"],
+        *,
+        key_file: Path | None = None,
+        passphrase: Secret | None = None,
+    ) -> bool:
+        """Give the vault's key to another key source; no grant is touched.
+
+        Args:
+            choice: Where the key is kept from now on.
+            key_file: The key file to make; ``vault.key`` in the vault's
+                directory when left out.
+            passphrase: The new passphrase, for that choice.
+
+        Returns:
+            Whether the old key is gone; False if a person should remove it.
+
+        Raises:
+            VaultError: The new source cannot keep it, or the old one does not
+                give it; nothing was changed.
+        """
+        from harbor_oauth.vault.opening import key_source  # noqa: PLC0415 - late
+
+        ask = (lambda: passphrase) if passphrase is not None else self._passphrase
+        path = key_file or self.vault_home / "vault.key"
+        return self.vault.move(key_source(choice, self.vault_home, key_file=path, passphrase=ask))
+
+    def import_legacy(self, keys: Sequence[str] = ()) -> ImportReport:
+        """Take over what an earlier Harbor kept in the system's keychain.
+
+        Args:
+            keys: Names to look for, besides the documented ones.
+
+        Raises:
+            VaultError: The keychain or the vault failed; it can be run again.
+        """
+        from harbor_oauth.vault.legacy import import_legacy  # noqa: PLC0415 - late
+
+        return import_legacy(self.vault, providers=SHIPPED_PROVIDERS, keys=keys)
 
     def reset_vault(self) -> Path | None:
         """Set a vault aside that cannot be opened any more; the next use makes a new one.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -137,6 +137,122 @@ def delete(harbor: Harbor, *, key: str) -> None:
     if not harbor.vault.delete(key):
         raise click.ClickException(f"The vault has no {key}.")
     result(f"Deleted {key}.")
+
+
+@chest.command("rekey", epilog=example("harbor chest rekey"))
+@pass_harbor
+def rekey(harbor: Harbor) -> None:
+    """Seal everything with a new key.
+
+    Do it when a backup, or a copy of the vault's file, may be in wrong hands.
+    Programs that run notice by themselves.
+    """
+    harbor.vault.rekey()
+    result("Everything in the vault is sealed with a new key.")
+
+
+@chest.command(
+    "move",
+    epilog=example(
+        "harbor chest move --to passphrase",
+        "harbor chest move --to keyfile --key-file /media/stick/vault.key",
+    ),
+)
+@click.option(
+    "--to",
+    "choice",
+    required=True,
+    type=click.Choice(["keychain", "passphrase", "keyfile"]),
+    help="Where the vault's key is kept from now on.",
+)
+@click.option(
+    "--key-file",
+    metavar="PATH",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The key file, for keyfile; 'vault.key' beside the vault if left out.",
+)
+@pass_harbor
+def move(
+    harbor: Harbor,
+    *,
+    choice: Literal["keychain", "passphrase", "keyfile"],
+    key_file: Path | None,
+) -> None:
+    """Keep the vault's key elsewhere, or change the passphrase."""
+    if key_file is not None and choice != "keyfile":
+        raise click.UsageError("--key-file is for --to keyfile.")
+    harbor.vault.open()  # who cannot open it is not asked for a new passphrase
+    gone = harbor.move_vault(
+        choice,
+        key_file=key_file.expanduser().absolute() if key_file else None,
+        passphrase=ask_new_passphrase() if choice == "passphrase" else None,
+    )
+    result(f"The vault's key is kept by: {choice}.")
+    if not gone:
+        warn("The old key could not be removed from the keychain; remove it by hand.")
+    if harbor.settings.vault not in {None, choice}:
+        warn(f"HARBOR_VAULT or [harbor] vault still says {harbor.settings.vault}; change it.")
+
+
+@chest.command("backup", epilog=example("harbor chest backup ~/vault.backup"))
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+@pass_harbor
+def backup(harbor: Harbor, *, path: Path) -> None:
+    """Write the whole vault into a new file, sealed with a passphrase of its own.
+
+    To use it, put the file in the place of the vault's own, named vault.db.
+    """
+    harbor.vault.open()
+    harbor.vault.backup(path.expanduser().absolute(), ask_new_passphrase())
+    result(f"The backup is {path}. Without its passphrase it cannot be read.")
+
+
+@chest.command("upgrade", epilog=example("harbor chest upgrade"))
+@pass_harbor
+def upgrade(harbor: Harbor) -> None:
+    """Bring the vault to the newest format."""
+    if harbor.vault.upgrade():
+        result("The vault has the newest format now.")
+    else:
+        result("The vault has the newest format already; nothing was changed.")
+
+
+@chest.command("here", epilog=example("harbor chest here --moved", "harbor chest here --copied"))
+@click.option("--moved", is_flag=True, help="The other machine no longer uses it.")
+@click.option("--copied", is_flag=True, help="The other machine goes on using it.")
+@pass_harbor
+def here(harbor: Harbor, *, moved: bool, copied: bool) -> None:
+    """Say how a vault that was made on another machine came here.
+
+    Of two copies that refresh the same grants, both lose them. So a copy has to
+    be signed in again, and a vault that moved goes on as it is.
+    """
+    if moved == copied:
+        raise click.UsageError("Say either --moved or --copied.")
+    if moved:
+        harbor.vault.moved()
+        result("The vault belongs to this machine.")
+    else:
+        harbor.vault.copied()
+        result("The vault is a copy. Sign in again to what you use here: harbor papers")
+
+
+@chest.command("import", epilog=example("harbor chest import", "harbor chest import maps-key"))
+@click.argument("names", nargs=-1)
+@pass_harbor
+def import_(harbor: Harbor, *, names: tuple[str, ...]) -> None:
+    """Take over what an earlier Harbor kept in the system's keychain.
+
+    Its client credentials and secrets are moved; NAMES are further secrets to
+    look for. Tokens are left, for a new sign-in replaces them.
+    """
+    report = harbor.import_legacy(names)
+    for key in report.imported:
+        result(f"Imported {key}.")
+    for key, reason in report.left.items():
+        note(f"Left {key}: {reason}.")
+    if not report.imported:
+        note("There was nothing new to import.")
 
 
 @chest.command("reset", epilog=example("harbor chest reset"))

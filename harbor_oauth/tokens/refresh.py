@@ -139,8 +139,11 @@ class Refresh:
             LoginRequiredError: A person has to sign in.
             TokenResponseError: The server refused for a reason of the set-up.
             TransportError: Not now; the grant is intact.
+            VaultMovedError: The vault was made on another machine.
             VaultError: The vault cannot be written, so nothing was asked.
         """
+        # Two copies of one vault that refresh would end each other's grants.
+        self.vault.check_machine()
         lease = self._lease(key, is_usable)
         if not isinstance(lease, Lease):
             return Refreshed(*lease)

@@ -33,7 +33,7 @@ from harbor_oauth.platform.locks import FileLock
 from harbor_oauth.vault.keys import CreatedKey, key_missing
 from harbor_oauth.vault.sealing import KEY_BYTES
 
-__all__ = ["SERVICE", "Keychain", "KeychainKeySource", "system_keychain"]
+__all__ = ["SERVICE", "Keychain", "KeychainKeySource", "ask_keychain", "system_keychain"]
 
 SERVICE: Final = "harbor-oauth"
 """The name that a person sees in the keychain's own window."""
@@ -203,34 +203,57 @@ class KeychainKeySource:
     def _ask(
         self, work: Callable[[Keychain], _T], parameters: Mapping[str, str | int] | None
     ) -> tuple[_T, str]:
-        """Do work with the keychain in a thread, and translate what it raises."""
         remembered = None if parameters is None else str(parameters.get("backend", ""))
-        answer: Future[tuple[_T, str]] = Future()
-        given_up = threading.Event()
+        return ask_keychain(
+            work, keychain=self._keychain, backend=remembered, deadline=self._deadline
+        )
 
-        def run() -> None:
-            try:
-                name, keychain = (
-                    system_keychain(remembered)
-                    if self._keychain is None
-                    else ("given", self._keychain)
-                )
-                answer.set_result((work(_Attended(keychain, given_up)), name))
-            except BaseException as error:  # noqa: BLE001 - it is raised in the other thread
-                answer.set_exception(error)
 
-        # A daemon thread: a keychain that hangs must not hold the process's exit.
-        threading.Thread(target=run, name="harbor-keychain", daemon=True).start()
+def ask_keychain(
+    work: Callable[[Keychain], _T],
+    *,
+    keychain: Keychain | None = None,
+    backend: str | None = None,
+    deadline: float = 60.0,
+) -> tuple[_T, str]:
+    """Do work with a keychain in a thread of its own, and translate what it raises.
+
+    Args:
+        work: What to do; it stores nothing any more once the deadline has passed.
+        keychain: The keychain; None for that of this system.
+        backend: The name of the one to take, where the system has several.
+        deadline: Seconds that it may take, a person's answer included.
+
+    Returns:
+        What the work returned, and the name of the keychain.
+
+    Raises:
+        VaultLockedError: The keychain is locked.
+        KeychainTimeoutError: It did not answer in time.
+        VaultUnavailableError: There is none here, or it refused.
+    """
+    answer: Future[tuple[_T, str]] = Future()
+    given_up = threading.Event()
+
+    def run() -> None:
         try:
-            return answer.result(self._deadline)
-        except TimeoutError:
-            given_up.set()
-            refusal: VaultError = _too_slow(self._deadline)
-        except Exception as error:  # noqa: BLE001 - every back end raises its own
-            refusal = _translated(error)
-        # Raised here, because a back end's error may hold what it was given, and
-        # would travel along as the context of what is raised above.
-        raise refusal
+            name, found = system_keychain(backend) if keychain is None else ("given", keychain)
+            answer.set_result((work(_Attended(found, given_up)), name))
+        except BaseException as error:  # noqa: BLE001 - it is raised in the other thread
+            answer.set_exception(error)
+
+    # A daemon thread: a keychain that hangs must not hold the process's exit.
+    threading.Thread(target=run, name="harbor-keychain", daemon=True).start()
+    try:
+        return answer.result(deadline)
+    except TimeoutError:
+        given_up.set()
+        refusal: VaultError = _too_slow(deadline)
+    except Exception as error:  # noqa: BLE001 - every back end raises its own
+        refusal = _translated(error)
+    # Raised here, because a back end's error may hold what it was given, and
+    # would travel along as the context of what is raised above.
+    raise refusal
 
 
 class _Attended:

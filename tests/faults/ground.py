@@ -31,6 +31,7 @@ from harbor_oauth.vault import GrantKey, GrantRecord, Vault, grant_record_name, 
 __all__ = [
     "KEY",
     "NAME",
+    "PATIENCE",
     "Child",
     "ModelServer",
     "Verdict",

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harbor_oauth.client import Harbor
-from harbor_oauth.errors import LoginRequiredError
+from harbor_oauth.errors import LoginRequiredError, VaultMovedError
 from harbor_oauth.providers import discovered_provider
 from harbor_oauth.testing import AuthorizationServer, McpServer, answers
+from harbor_oauth.vault import open_vault
 
 if TYPE_CHECKING:
     from tests.conftest import FakeClock
@@ -153,3 +154,24 @@ def test_a_fork_during_a_refresh_harms_nothing(harbor: Harbor, issuer: Authoriza
         assert waiting.result()  # type: ignore[attr-defined]  # a future
     assert os.waitstatus_to_exitcode(status) == 0
     assert issuer.reuse_events == []
+
+
+def test_a_vault_from_another_machine_is_not_refreshed_before_a_person_says_so(
+    make_harbor: Callable[..., Harbor], issuer: AuthorizationServer
+) -> None:
+    """Two copies that rotate would end each other's grants; a valid token is still handed out."""
+    home = make_harbor().vault_home
+    key_file = home / "vault.key"
+
+    def on(machine: str) -> Harbor:
+        vault = open_vault(home, choice="keyfile", key_file=key_file, machine=lambda: machine)
+        return make_harbor(vault=vault)
+
+    here, there = on("this machine"), on("that machine")
+    here.login("practice")
+    token = there.token("practice")
+    with pytest.raises(VaultMovedError, match="another machine"):
+        there.rejected("practice", token)
+    assert issuer.count("token", grant_type="refresh_token") == 0
+    there.vault.moved()
+    assert there.rejected("practice", token)

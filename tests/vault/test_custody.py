@@ -554,6 +554,18 @@ def test_a_spill_needs_no_database(tmp_path: Path) -> None:
     assert aside.with_name("vault.db.aside-spill").joinpath("left").exists()
 
 
+def test_a_damaged_spill_keeps_its_bytes(tmp_path: Path) -> None:
+    """Under another name, for whoever may mend it."""
+    storage = SqliteStorage(tmp_path / "home" / "vault.db")
+    vault = Vault(storage, MemoryKeySource())
+    vault.store_grant(_LINEAR, grant_record(), generation=0)
+    storage.spill(grant_record_name(_LINEAR), b"rubbish that was spilled")
+    assert vault.adopt_spilled(_LINEAR) is False
+    (file,) = storage.path.with_name("spill").glob("*.damaged")
+    assert file.read_bytes() == b"rubbish that was spilled"
+    storage.close()
+
+
 def test_a_meta_row_is_replaced_whole_or_not(storage: Storage) -> None:
     """A record that cannot be resealed keeps the old key."""
     vault = Vault(storage, MemoryKeySource())
