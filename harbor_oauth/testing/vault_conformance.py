@@ -495,8 +495,8 @@ class VaultConformance:
     def test_a_lease_has_one_holder(self, storage: Storage, vault: Vault) -> None:
         """A lease passes on when it is given back, whatever time it is."""
         vault.open()
-        first = storage.acquire_lease("name", "a", ttl=45, now=_NOW)
-        assert first == Lease("name", "a", os.getpid(), _NOW + 45, 1)
+        first = Lease("name", "a", os.getpid(), _NOW + 45, 1)
+        assert storage.acquire_lease("name", "a", ttl=45, now=_NOW) == first
         assert storage.acquire_lease("name", "b", ttl=45, now=_NOW) is None
         assert storage.acquire_lease("name", "b", ttl=45, now=_NOW + 10_000) is None
         assert storage.lease_holder("name") == first

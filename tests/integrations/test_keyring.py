@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from pathlib import Path
 
+import keyring.backends.fail
 import keyring.core
 import keyring.errors
 import pytest
 
 from harbor_oauth.client import Harbor
+from harbor_oauth.errors import VaultLockedError
 from harbor_oauth.integrations.keyring import VaultKeyring
+from harbor_oauth.secret import Secret
 from harbor_oauth.testing import AuthorizationServer
+from harbor_oauth.testing.vault_conformance import grant_record
+from harbor_oauth.vault import GrantKey
 
 
 @pytest.fixture
@@ -58,7 +66,10 @@ def test_what_is_not_there_is_none(ring: VaultKeyring) -> None:
     """As `keyring` has it: no grant, no key, another service."""
     assert ring.get_password("harbor", "oauth:practice:access_token") is None
     assert ring.get_password("harbor", "nothing") is None
+    ring.set_password("harbor", "plain", "x")
     assert ring.get_password("another service", "plain") is None
+    assert ring.get_password("harbor", "two words") is None
+    assert ring.get_password("harbor", "oauth:practice:password") is None
     with pytest.raises(keyring.errors.PasswordSetError):
         ring.set_password("another service", "plain", "x")
 
@@ -82,6 +93,72 @@ def test_a_dead_grant_is_an_error_with_the_cure(
         ring.get_password("harbor", "oauth:practice:access_token")
 
 
-def test_it_is_never_chosen_by_itself(make_harbor: Callable[..., Harbor]) -> None:
-    """keyring's own choice does not fall on it."""
-    assert VaultKeyring.priority < 1
+def test_a_registered_clients_secret_is_not_given_out(harbor: Harbor, ring: VaultKeyring) -> None:
+    """Own papers' secret is: the person put it there."""
+    record = grant_record(client_secret=Secret("registered-secret"))
+    key = GrantKey("practice", "mcp")
+    harbor.vault.store_grant(key, record, generation=0, default_resource="mcp")
+    assert harbor.vault.get("oauth:practice:client_secret") == Secret("registered-secret")
+    assert ring.get_password("harbor", "oauth:practice:client_secret") is None
+    assert ring.get_password("harbor", "oauth:practice:client_id") == "client"
+    ring.set_password("harbor", "oauth:practice:client_id", "own-id")
+    ring.set_password("harbor", "oauth:practice:client_secret", "own-secret")
+    assert ring.get_password("harbor", "oauth:practice:client_secret") == "own-secret"
+
+
+def test_what_is_refused_is_not_repeated(ring: VaultKeyring) -> None:
+    """Neither in the error nor behind it."""
+    with pytest.raises(keyring.errors.PasswordSetError) as caught:
+        ring.set_password("harbor", "oauth:practice:access_token", "s3cret")
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    with pytest.raises(keyring.errors.PasswordDeleteError):
+        ring.delete_password("harbor", "oauth:practice:access_token")
+    ring.set_password("harbor", "plain", "x")
+    with pytest.raises(keyring.errors.PasswordDeleteError):
+        ring.delete_password("another service", "plain")
+
+
+def test_locked_is_locked(
+    harbor: Harbor, ring: VaultKeyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In every verb, as programs that use keyring know it."""
+
+    def locked(*_: object) -> None:
+        raise VaultLockedError("The keychain is locked.")
+
+    for verb in ("get", "set", "delete"):
+        monkeypatch.setattr(harbor.vault, verb, locked)
+    with pytest.raises(keyring.errors.KeyringLocked, match="locked"):
+        ring.get_password("harbor", "plain")
+    with pytest.raises(keyring.errors.KeyringLocked, match="locked"):
+        ring.set_password("harbor", "plain", "x")
+    with pytest.raises(keyring.errors.KeyringLocked, match="locked"):
+        ring.delete_password("harbor", "plain")
+
+
+def test_it_is_never_chosen_by_itself() -> None:
+    """It ranks below keyring's own back end that always fails."""
+    assert VaultKeyring.priority < keyring.backends.fail.Keyring.priority
+
+
+def test_another_program_is_answered(harbor: Harbor, tmp_path: Path) -> None:
+    """One that knows nothing but keyring, told by the environment."""
+    harbor.vault.set("plain", "a value")
+    harbor.vault.close()
+    environ = {
+        **os.environ,
+        **harbor._environ,
+        "HARBOR_HOME": str(harbor.settings.home),
+        "PYTHON_KEYRING_BACKEND": "harbor_oauth.integrations.keyring.VaultKeyring",
+    }
+    script = "import keyring; print(keyring.get_password('harbor', 'plain'))"
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environ,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.stdout, run.stderr) == ("a value\n", "")

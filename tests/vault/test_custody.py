@@ -201,7 +201,8 @@ class TestRekey:
                     vault._unsealed(old, row)
         assert vault.grant(_LINEAR) == (grant_record(), 1)
         assert vault.get("plain") == Secret("value")
-        assert vault.set("gone", "again") is None
+        vault.set("gone", "again")
+        assert vault.get("gone") == Secret("again")
 
     def test_others_notice_and_ask_nobody(self, storage: Storage) -> None:
         """Whoever has the vault open reads and writes on."""

@@ -114,6 +114,15 @@ def test_what_the_vault_has_already_is_not_overwritten(vault: Vault) -> None:
     assert vault.get("maps-key") == Secret("newer-value")
 
 
+def test_a_secret_without_its_id_is_not_put_beside_another(vault: Vault) -> None:
+    """Nobody knows whose it is."""
+    vault.set("oauth:slack:client_id", "newer-id")
+    keychain = _Keychain(together=None, apart={"oauth:slack:client_secret": "slack-secret"})
+    assert list(_import(vault, keychain).left) == ["oauth:slack:client_secret"]
+    assert vault.get("oauth:slack:client_secret") is None
+    assert keychain.items == {"oauth:slack:client_secret": "slack-secret"}
+
+
 def test_a_grants_client_is_not_taken_for_own_papers(vault: Vault) -> None:
     """The id that a grant was made with is seen under the same key."""
     vault.store_grant(
@@ -170,9 +179,9 @@ def test_a_damaged_store_stays(vault: Vault, text: str) -> None:
 
 
 def test_a_locked_vault_takes_nothing() -> None:
-    """Nothing is removed, and nothing is called left."""
+    """Nothing is removed, and nothing is called left: not even what would be."""
     storage, source = MemoryStorage(), MemoryKeySource()
-    keychain = _Keychain(together=_VALUES, apart=_VALUES)
+    keychain = _Keychain(together=None, apart=_TOKENS)
     before = dict(keychain.items)
     with pytest.raises(VaultLockedError):
         _import(Vault(storage, LockedKeySource(source)), keychain)
