@@ -8,6 +8,7 @@ that stores the new pair and clears the intent. The lease outlasts the request.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -153,7 +154,10 @@ class Refresh:
                 return Refreshed(*known)
             return self._under_lease(key, known, reason)
         finally:
-            self.vault.storage.release_lease(lease)
+            # The system frees it at the latest when this process ends; what was
+            # won must not turn into an error here.
+            with contextlib.suppress(VaultError, OSError):
+                self.vault.storage.release_lease(lease)
 
     # --- before ---------------------------------------------------------------
 
@@ -318,10 +322,13 @@ class Refresh:
                 stored = self.vault.store_grant(key, record, generation=generation, also=also)
                 return Refreshed(record, stored)
             except VaultConflictError:
-                refuted = self._refuted(key, old)
-                if refuted is None:
-                    return self._overtaken(key, record)
-                generation = refuted
+                try:
+                    refuted = self._refuted(key, old)
+                    if refuted is None:
+                        return self._overtaken(key, record)
+                    generation = refuted
+                except VaultError as error:
+                    failure = error
             except VaultError as error:
                 failure = error
         _log.error("a refreshed pair could not be stored: %s", failure.message if failure else "")

@@ -7,15 +7,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from harbor_oauth.client import Harbor
-from harbor_oauth.errors import VaultError, VaultUnavailableError
+from harbor_oauth.errors import VaultConflictError, VaultError, VaultUnavailableError
 from harbor_oauth.testing import AuthorizationServer
 from harbor_oauth.vault import Vault
 from harbor_oauth.vault.keyfile import KeyFileKeySource
 from harbor_oauth.vault.sqlite import SqliteStorage
-from harbor_oauth.vault.storage import Change, Put
+from harbor_oauth.vault.storage import Change, Put, Row
 
 
 class FullDisk:
@@ -26,11 +27,25 @@ class FullDisk:
         self.full = False
         self.spill_full = False
         self.refused = 0
+        self.contested = False
+        self.unreadable = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._storage, name)
 
+    def get(self, name: str) -> Row | None:
+        row = self._storage.get(name)
+        if self.unreadable and row is not None:
+            self.unreadable -= 1
+            if self.unreadable == 0:
+                raise VaultUnavailableError("The disk is gone for a moment.")
+            return attrs.evolve(row, generation=row.generation + 1)  # the other's write
+        return row
+
     def apply(self, changes: Sequence[Change]) -> None:
+        if self.contested and any(isinstance(change, Put) for change in changes):
+            self.contested, self.unreadable = False, 2
+            raise VaultConflictError("Somebody wrote first.")
         if self.full and any(isinstance(change, Put) for change in changes):
             self.refused += 1
             raise VaultUnavailableError("The disk is full.")
@@ -130,3 +145,16 @@ def test_a_sign_in_replaces_what_was_never_stored(
     newest = make_harbor().token("practice").reveal()
     harbor.close()
     assert harbor.token("practice").reveal() == newest
+
+
+def test_a_vault_that_fails_while_a_conflict_is_judged_loses_nothing(
+    harbor: Harbor, make_harbor: Callable[..., Harbor], disk: FullDisk, issuer: AuthorizationServer
+) -> None:
+    """Two faults at once: the pair is kept and stored a moment later."""
+    token = harbor.token("practice")
+    disk.contested = True
+    assert harbor.rejected("practice", token)
+    harbor.close()
+    stored = make_harbor().token("practice").reveal()
+    assert stored != token.reveal()
+    assert issuer.valid(stored) is not None
