@@ -281,7 +281,7 @@ def empty_fragments(root: Path = ROOT) -> list[str]:
 def check(_options: argparse.Namespace) -> int:
     """Run linters, type checkers, the layer contracts; all of them, then a verdict."""
     tools = Tools()
-    environment = prepare(tools, "dev")
+    environment = prepare(tools, "dev", "e2e")  # the types of what the tests import
     failed = []
     for name, command in checks(environment).items():
         print(f"== {name}", flush=True)

@@ -17,7 +17,7 @@ from harbor_oauth.tokens.access_token import AccessToken
 from harbor_oauth.tokens.logout import LogoutResult, log_out
 from harbor_oauth.tokens.origins import check_origin
 from harbor_oauth.tokens.status import GrantStatus, absent, describe
-from harbor_oauth.vault import DEFAULT_ACCOUNT, GrantKey, parse_grant_name
+from harbor_oauth.vault import DEFAULT_ACCOUNT, Event, GrantKey, parse_grant_name
 
 if TYPE_CHECKING:
     from harbor_oauth.login import LoginSession
@@ -135,7 +135,6 @@ class Harbor(HarborParts):
             VaultError: The grant could not be stored.
         """
         return self._sign_in(
-            grant,
             lambda anew: self.begin_login(
                 grant, account=account, scopes=scopes, provider=provider, anew=anew
             ),
@@ -145,7 +144,6 @@ class Harbor(HarborParts):
 
     def _sign_in(
         self,
-        grant: str,
         begin: Callable[[bool], LoginSession],
         timeout: float,
         on_url: Callable[[str], None] | None,
@@ -155,10 +153,7 @@ class Harbor(HarborParts):
         record = sign_in(begin, lambda url: self._show(url, on_url), timeout)
         key = GrantKey(record.provider, record.resource_name, record.account_label)
         self._tokens_of_vault.forget(key)
-        status = describe(self.vault, key)
-        if status is None:
-            raise absent(grant)  # somebody logged out in this very moment
-        return status
+        return self._described(key)
 
     def _show(self, url: str, on_url: Callable[[str], None] | None) -> None:
         if on_url is not None:
@@ -288,7 +283,12 @@ class Harbor(HarborParts):
         """
         key = self._key(grant)
         result = log_out(
-            self.vault, self.transport, key, self._resource_of(key), local_only=local_only
+            self.vault,
+            self.transport,
+            key,
+            self._resource_of(key),
+            local_only=local_only,
+            clock=self._clock,
         )
         self._tokens_of_vault.forget(key)
         return result
@@ -319,7 +319,7 @@ class Harbor(HarborParts):
             return begun[-1]
 
         try:
-            return await asyncio.to_thread(self._sign_in, grant, begin, timeout, on_url)
+            return await asyncio.to_thread(self._sign_in, begin, timeout, on_url)
         except asyncio.CancelledError:
             for session in begun:
                 session.cancel()
@@ -354,6 +354,48 @@ class Harbor(HarborParts):
         key = self.vault.resolve(parse_grant_name(grant))
         return describe(self.vault, key) if key else None
 
+    def history(self, grant: str) -> tuple[Event, ...]:
+        """Return what happened to a grant, oldest first: sign-ins, refreshes, ends.
+
+        It holds fingerprints of tokens, never a token, and reaches back 90 days.
+
+        Args:
+            grant: ``provider[/resource][@account]``.
+
+        Raises:
+            LoginRequiredError: There is no such grant.
+        """
+        return self.vault.history(self._key(grant))
+
+    def set_default_account(self, grant: str) -> None:
+        """Let a provider's bare name mean this grant from now on.
+
+        Args:
+            grant: ``provider[/resource]@account``.
+
+        Raises:
+            LoginRequiredError: There is no such grant.
+        """
+        key = self._key(grant)
+        self.vault.set_default(key)
+        self._tokens_of_vault.forget(key)
+
+    def rename_account(self, grant: str, label: str) -> GrantStatus:
+        """Give a grant another account label; its history goes with it.
+
+        Args:
+            grant: ``provider[/resource][@account]``.
+            label: The new label.
+
+        Raises:
+            LoginRequiredError: There is no such grant.
+            VaultConflictError: It is being refreshed, or the label is taken.
+        """
+        key = self._key(grant)
+        renamed = self.vault.rename_account(key, label)
+        self._tokens_of_vault.forget(key)
+        return self._described(renamed)
+
     def needs_no_token(self, provider: Provider, resource: str | None = None) -> bool:
         """Ask a resource's server whether it answers without a token.
 
@@ -371,6 +413,12 @@ class Harbor(HarborParts):
             )
             is None
         )
+
+    def _described(self, key: GrantKey) -> GrantStatus:
+        status = describe(self.vault, key)
+        if status is None:
+            raise absent(str(key))  # somebody logged out in this very moment
+        return status
 
     def _known_key(self, grant: str) -> GrantKey | None:
         """Return what a name meant when the vault was last looked at."""

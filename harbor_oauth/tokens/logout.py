@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+
 import attrs
 
-from harbor_oauth.errors import HarborError
+from harbor_oauth.errors import HarborError, VaultError
 from harbor_oauth.flows import revoke
 from harbor_oauth.protocol.http import Transport
 from harbor_oauth.providers import Resource, Revocation
+from harbor_oauth.tokens import history
 from harbor_oauth.tokens.refresh import client_of
 from harbor_oauth.tokens.status import absent
-from harbor_oauth.vault import GrantKey, GrantRecord, Vault
+from harbor_oauth.vault import GrantKey, GrantRecord, Vault, grant_record_name
 
 __all__ = ["LogoutResult", "log_out"]
 
@@ -39,6 +43,7 @@ def log_out(
     resource: Resource | None,
     *,
     local_only: bool,
+    clock: Callable[[], float],
 ) -> LogoutResult:
     """Revoke a grant and forget it; it is forgotten even if the server cannot be told.
 
@@ -48,11 +53,14 @@ def log_out(
         key: The grant.
         resource: Its resource; None when the plugin is gone, and RFC 7009 is tried.
         local_only: Do not tell the server.
+        clock: Unix seconds, UTC.
 
     Raises:
         LoginRequiredError: There is no such grant.
         VaultError: The vault could not be changed.
     """
+    with contextlib.suppress(VaultError):  # what cannot be adopted is dropped with the grant
+        vault.adopt_spilled(key)
     found = vault.grant(key)
     if found is None:
         raise absent(str(key))
@@ -63,6 +71,8 @@ def log_out(
             reason = _revoke(transport, found[0], resource)
         # A refresh may have stored a newer pair meanwhile, which would live on.
         found = None if vault.forget_grant(key, generation=found[1]) else vault.grant(key)
+    name_of_record, now = grant_record_name(key), clock()
+    vault.apply([history.event(name_of_record, now, history.LOGOUT, revoked=reason is None)])
     return LogoutResult(
         grant=name,
         revoked=reason is None,

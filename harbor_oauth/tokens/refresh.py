@@ -149,6 +149,8 @@ class Refresh:
         if not isinstance(lease, Lease):
             return Refreshed(*lease)
         try:
+            # What the holder before could not store is newer than what is stored.
+            self.vault.adopt_spilled(key)
             known = self._read(key)
             if is_usable(*known):
                 return Refreshed(*known)

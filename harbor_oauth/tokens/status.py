@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from harbor_oauth.errors import LoginRequiredError, VaultRecordError
-from harbor_oauth.vault import GrantKey, Vault
+from harbor_oauth.vault import GrantKey, Vault, grant_record_name
 from harbor_oauth.vault.names import DEFAULT_ACCOUNT
 
 __all__ = ["GrantStatus", "absent", "describe", "login_required"]
@@ -28,6 +28,7 @@ class GrantStatus:
         expires_at: When the access token ends, unix seconds UTC; None is unknown.
         obtained_at: When it came, unix seconds UTC.
         refreshable: Whether there is a refresh token.
+        refreshing: Whether some process is refreshing it right now.
     """
 
     grant: str
@@ -41,6 +42,7 @@ class GrantStatus:
     expires_at: float | None = None
     obtained_at: float | None = None
     refreshable: bool = False
+    refreshing: bool = False
 
 
 def describe(vault: Vault, key: GrantKey) -> GrantStatus | None:
@@ -68,6 +70,7 @@ def describe(vault: Vault, key: GrantKey) -> GrantStatus | None:
         expires_at=record.expires_at,
         obtained_at=record.obtained_at,
         refreshable=record.refresh_token is not None,
+        refreshing=vault.storage.lease_holder(grant_record_name(key)) is not None,
     )
 
 
