@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 
 import attrs
@@ -43,7 +44,7 @@ def log_out(
     resource: Resource | None,
     *,
     local_only: bool,
-    clock: Callable[[], float],
+    clock: Callable[[], float] = time.time,
 ) -> LogoutResult:
     """Revoke a grant and forget it; it is forgotten even if the server cannot be told.
 
