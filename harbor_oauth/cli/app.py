@@ -13,8 +13,8 @@ from harbor_oauth.cli.context import Front
 from harbor_oauth.cli.failures import report
 from harbor_oauth.cli.lazy import LazyCommand, LazyGroup
 from harbor_oauth.cli.output import example
-from harbor_oauth.cli.terminal import choose_vault, interactive
-from harbor_oauth.errors import HarborError, VaultNotInitializedError
+from harbor_oauth.cli.terminal import choose_vault, interactive, say_how_it_came
+from harbor_oauth.errors import HarborError, VaultMovedError, VaultNotInitializedError
 
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor
@@ -74,29 +74,32 @@ def root(ctx: click.Context) -> None:
 
 
 def run(argv: Sequence[str], harbor: Harbor | None = None) -> int:
-    """Run one command and turn what it raises into text and an exit code.
-
-    At a terminal, a missing vault is a question, asked once; then the command
-    runs again. Nothing was done before: the vault is proved first.
-    """
+    """Run one command and turn what it raises into text and an exit code."""
     front = Front(harbor)
-    with contextlib.closing(front):
-        try:
-            try:
-                return _invoke(front, argv)
-            except VaultNotInitializedError as error:
-                if not interactive():
-                    raise
-                choose_vault(front.harbor, error)
-            return _invoke(front, argv)
-        except (
-            HarborError,
-            click.ClickException,
-            OSError,
-            click.Abort,
-            KeyboardInterrupt,
-        ) as error:
-            return report(error)
+    try:
+        with contextlib.closing(front):  # which says so if a refreshed pair could not be stored
+            return _attempt(front, argv)
+    except (HarborError, click.ClickException, OSError, click.Abort, KeyboardInterrupt) as error:
+        return report(error)
+
+
+def _attempt(front: Front, argv: Sequence[str]) -> int:
+    """Run one command; at a terminal, ask once what the vault wants to know, then run it again.
+
+    Nothing was done before: a missing vault is found out first, and one from
+    another machine before any refresh.
+    """
+    try:
+        return _invoke(front, argv)
+    except VaultNotInitializedError as error:
+        if not interactive():
+            raise
+        choose_vault(front.harbor, error)
+    except VaultMovedError as error:
+        if not interactive():
+            raise
+        say_how_it_came(front.harbor, error)
+    return _invoke(front, argv)
 
 
 def _invoke(front: Front, argv: Sequence[str]) -> int:

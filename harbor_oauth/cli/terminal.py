@@ -11,7 +11,7 @@ from harbor_oauth.cli.output import note
 
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor
-    from harbor_oauth.errors import VaultNotInitializedError
+    from harbor_oauth.errors import VaultMovedError, VaultNotInitializedError
     from harbor_oauth.secret import Secret
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "choose_vault",
     "interactive",
     "read_secret",
+    "say_how_it_came",
     "screen",
 ]
 
@@ -90,5 +91,25 @@ def choose_vault(harbor: Harbor, error: VaultNotInitializedError) -> None:
         harbor.init_vault("keyfile", key_file=Path(click.prompt("File", default=default, err=True)))
     elif answer == "2":
         harbor.init_vault("passphrase", passphrase=ask_new_passphrase())
+    else:
+        raise click.Abort
+
+
+def say_how_it_came(harbor: Harbor, error: VaultMovedError) -> None:
+    """Ask whether a vault that was made on another machine was moved or copied.
+
+    Raises:
+        Abort: The person cancelled.
+    """
+    note(error.message)
+    note("Was it moved here, or copied?")
+    note("  1  moved: the other machine no longer uses it")
+    note("  2  copied: the other machine goes on using it, and this one signs in anew")
+    note("  3  cancel")
+    answer = click.prompt("Choice", type=click.Choice(["1", "2", "3"]), default="3", err=True)
+    if answer == "1":
+        harbor.vault.moved()
+    elif answer == "2":
+        harbor.vault.copied()
     else:
         raise click.Abort
