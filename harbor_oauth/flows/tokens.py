@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import attrs
 
 from harbor_oauth.protocol.client_auth import ClientCredentials
-from harbor_oauth.protocol.http import Transport
+from harbor_oauth.protocol.http import HttpResponse, Transport
 from harbor_oauth.protocol.token import (
     TokenResponse,
     access_token_request,
@@ -44,6 +44,24 @@ class TokenEndpoint:
     encoding: str = "form"
     scope_separator: str = " "
     mend: Callable[[Mapping[str, object]], Mapping[str, object]] | None = None
+
+    def judged(
+        self, response: HttpResponse, scopes: Sequence[str], clock: Callable[[], float]
+    ) -> TokenResponse:
+        """Return what an answer of this endpoint gives.
+
+        Args:
+            response: The answer.
+            scopes: What was asked for, or is held: granted if the answer is silent.
+            clock: Unix seconds, UTC; read when the answer is there.
+        """
+        return parse_token_response(
+            response,
+            now=clock(),
+            requested_scopes=scopes,
+            scope_separator=self.scope_separator,
+            mend=self.mend,
+        )
 
 
 def exchange_code(
@@ -82,13 +100,7 @@ def exchange_code(
         parameters=endpoint.parameters,
         encoding=endpoint.encoding,
     )
-    return parse_token_response(
-        transport(request),
-        now=clock(),
-        requested_scopes=requested_scopes,
-        scope_separator=endpoint.scope_separator,
-        mend=endpoint.mend,
-    )
+    return endpoint.judged(transport(request), requested_scopes, clock)
 
 
 def refresh_access_token(
@@ -125,10 +137,4 @@ def refresh_access_token(
         parameters=endpoint.parameters,
         encoding=endpoint.encoding,
     )
-    return parse_token_response(
-        transport(request),
-        now=clock(),
-        requested_scopes=granted_scopes,
-        scope_separator=endpoint.scope_separator,
-        mend=endpoint.mend,
-    )
+    return endpoint.judged(transport(request), granted_scopes, clock)
