@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 
 from harbor_oauth.client import Harbor
 from harbor_oauth.errors import VaultConflictError, VaultError, VaultUnavailableError
-from harbor_oauth.testing import AuthorizationServer
+from harbor_oauth.testing import AuthorizationServer, answers
 from harbor_oauth.vault import Vault
 from harbor_oauth.vault.keyfile import KeyFileKeySource
 from harbor_oauth.vault.sqlite import SqliteStorage
@@ -158,3 +160,27 @@ def test_a_vault_that_fails_while_a_conflict_is_judged_loses_nothing(
     stored = make_harbor().token("practice").reveal()
     assert stored != token.reveal()
     assert issuer.valid(stored) is not None
+
+
+def test_who_waited_for_the_lease_adopts_what_its_holder_spilled(
+    harbor: Harbor, make_harbor: Callable[..., Harbor], disk: FullDisk, issuer: AuthorizationServer
+) -> None:
+    """The stored refresh token is spent by then; sending it again would end the grant."""
+    answered = threading.Event()
+    token = harbor.token("practice")
+    disk.full = True
+    issuer.script("token", answers.slow(answered))
+    with ThreadPoolExecutor(1) as pool:
+        holder = pool.submit(harbor.rejected, "practice", token)
+        assert issuer.wait_for("token", 2)
+
+        def wait(_: float) -> None:
+            answered.set()
+            assert holder.result()
+
+        waiting = make_harbor(sleep=wait)
+        assert waiting.rejected("practice", token)
+    assert issuer.count("token", grant_type="refresh_token") == 1
+    assert issuer.reuse_events == []
+    assert waiting.token("practice").reveal() == harbor.token("practice").reveal()
+    disk.full = False
