@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import attrs
 
-from harbor_oauth.errors import HarborError, VaultError
+from harbor_oauth.errors import HarborError, VaultError, VaultRecordError
 from harbor_oauth.flows import revoke
 from harbor_oauth.protocol.http import Transport
 from harbor_oauth.providers import Resource, Revocation
@@ -62,18 +62,24 @@ def log_out(
     """
     with contextlib.suppress(VaultError):  # what cannot be adopted is dropped with the grant
         vault.adopt_spilled(key)
-    found = vault.grant(key)
-    if found is None:
-        raise absent(str(key))
     name = str(vault.short_name(key))
     reason: str | None = "only this machine was asked to forget it"
+    try:
+        found = vault.grant(key)
+        if found is None:
+            raise absent(name)
+    except VaultRecordError:
+        found, reason = None, "its record is damaged, so there was nothing to tell the server"
+        vault.forget_grant(key)
     while found is not None:
         if not local_only:
             reason = _revoke(transport, found[0], resource)
         # A refresh may have stored a newer pair meanwhile, which would live on.
         found = None if vault.forget_grant(key, generation=found[1]) else vault.grant(key)
     name_of_record, now = grant_record_name(key), clock()
-    vault.apply([history.event(name_of_record, now, history.LOGOUT, revoked=reason is None)])
+    told = history.event(name_of_record, now, history.LOGOUT, revoked=reason is None)
+    with contextlib.suppress(VaultError):  # the grant is gone; a missing line is no failure
+        vault.apply([told])
     return LogoutResult(
         grant=name,
         revoked=reason is None,

@@ -218,13 +218,15 @@ class Refresh:
             self.vault.apply([*evidence, rejected])
         else:
             self.vault.apply(evidence)
+        lost: list[HarborError] = []
         try:
-            answer = self._ask(key, record, record.refresh_token)
+            answer = self._ask(key, record, record.refresh_token, lost)
         except TokenResponseError as error:
             if error.error != "invalid_grant":
                 self._clear(name)
                 raise self._refusal(key, error) from None
-            return self._ended(key, known, error, earlier if interrupted else None)
+            begun_before = earlier if interrupted else intent if lost else None
+            return self._ended(key, known, error, begun_before)
         except TransportError as error:
             if not error.ambiguous and not interrupted:
                 self._clear(name)
@@ -234,8 +236,13 @@ class Refresh:
             raise
         return self._store(key, known, answer, begun, reason)
 
-    def _ask(self, key: GrantKey, record: GrantRecord, refresh_token: Secret) -> TokenResponse:
-        """Send the token, and send the same one again while an answer may be lost."""
+    def _ask(
+        self, key: GrantKey, record: GrantRecord, refresh_token: Secret, lost: list[HarborError]
+    ) -> TokenResponse:
+        """Send the token, and send the same one again while an answer may be lost.
+
+        Each attempt whose answer may be lost adds its failure to `lost`.
+        """
         resource = self.resource_of(key)
         endpoint = TokenEndpoint(
             url=record.token_endpoint,
@@ -267,6 +274,7 @@ class Refresh:
                 if malformed > _RESENDS_OF_MALFORMED:
                     raise
                 failure = error
+            lost.append(failure)
             pause = next(pauses, None)
             if pause is None or self.monotonic() + pause - first > _LAST_RESEND:
                 raise failure

@@ -345,3 +345,28 @@ def test_who_waits_for_another_process_is_not_late_by_as_much(
     for pause in pauses:
         assert pause <= 0.002 + waited / 3
         waited += pause
+
+
+def test_a_lost_answer_without_grace_is_told_as_interrupted_at_once(
+    harbor: Harbor, issuer: AuthorizationServer
+) -> None:
+    """The token sent again is refused because the first answer never came, and that is said."""
+    harbor.login("practice")
+    issuer.script("token", answers.after_rotating(answers.drop()))
+    with pytest.raises(LoginRequiredError, match="interrupted") as caught:
+        harbor.rejected("practice", harbor.token("practice"))
+    assert caught.value.cause == "dead"
+
+
+def test_a_damaged_grant_can_be_logged_out(harbor: Harbor, issuer: AuthorizationServer) -> None:
+    """It is forgotten here, and the result says that the server could not be told."""
+    harbor.login("practice")
+    (name,) = harbor.vault.names("grant:")
+    harbor.vault.write(name, b"not a record", generation=harbor.vault.generation(name))
+    harbor.close()
+    assert harbor.status()[0].state == "damaged"
+    result = harbor.logout("practice")
+    assert result.revoked is False
+    assert "damaged" in str(result.reason)
+    assert harbor.status() == ()
+    assert issuer.count("revoke") == 0
