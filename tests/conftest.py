@@ -15,6 +15,16 @@ from harbor_oauth.providers import discovered_provider
 from harbor_oauth.testing import AuthorizationServer, McpServer
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="repeat the long generated tests 50 times")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a long generated test its rounds: in one piece it would pass for hanging."""
+    if "round_" in metafunc.fixturenames:
+        metafunc.parametrize("round_", range(50 if metafunc.config.getoption("--full") else 1))
+
+
 class FakeClock:
     """A clock that stands still until it is told to go on."""
 

@@ -22,6 +22,7 @@ __all__ = [
     "HttpRequest",
     "HttpResponse",
     "Transport",
+    "naming",
     "refuse_redirect",
 ]
 
@@ -48,6 +49,11 @@ class HttpRequest:
         body: The octets to send, or None.
         timeout: Seconds for the whole exchange.
         limit: The most bytes of body to accept in the answer, after decoding.
+        named_by: The URL of the server that named this one, where one did: a
+            transport then refuses private addresses, unless that server itself
+            is at one (RFC 9728 §7.7). None for a URL from the set-up.
+        single_use: Whether the body holds what a server takes once, such as a
+            client assertion (RFC 7523 §3): sent again, it has to be built anew.
     """
 
     method: str
@@ -56,6 +62,8 @@ class HttpRequest:
     body: bytes | None = None
     timeout: float = TOKEN_TIMEOUT
     limit: int = TOKEN_LIMIT
+    named_by: str | None = None
+    single_use: bool = False
 
     def __repr__(self) -> str:
         """Show method and endpoint; headers, query and body may hold secrets."""
@@ -107,3 +115,15 @@ def refuse_redirect(response: HttpResponse) -> HttpResponse:
             requirement="RFC 9700 §4.12",
         )
     return response
+
+
+def naming(transport: Transport, server: str | None) -> Transport:
+    """Return a transport whose requests say which server named their URLs.
+
+    Args:
+        transport: How requests are sent.
+        server: The URL of that server; None where the set-up names the URLs.
+    """
+    if server is None:
+        return transport
+    return lambda request: transport(attrs.evolve(request, named_by=server))

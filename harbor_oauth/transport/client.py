@@ -1,8 +1,6 @@
-"""The one place that speaks HTTP for the library itself.
+"""The transport itself: one request, one answer, one deadline.
 
-Hardened where clients are lenient: no redirect is followed, nothing is taken
-from `.netrc`, the whole exchange has one deadline, the answer has a size
-limit, and no error text holds a header, a body or a query.
+Nothing heavy is imported before the first request.
 """
 
 from __future__ import annotations
@@ -11,24 +9,24 @@ import ipaddress
 import logging
 import os
 import re
-import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from harbor_oauth.errors import (
-    ConfigurationError,
-    MalformedResponseError,
-    TransportError,
-)
+from harbor_oauth.errors import ConfigurationError, MalformedResponseError
 from harbor_oauth.protocol.http import HttpRequest, HttpResponse
-from harbor_oauth.protocol.urls import is_loopback, require_endpoint
+from harbor_oauth.protocol.urls import is_loopback, origin, require_endpoint
+from harbor_oauth.transport.failures import failed, judged, where
+from harbor_oauth.transport.guard import Guard, is_literal
 
 if TYPE_CHECKING:
+    from requests.adapters import HTTPAdapter
     from urllib3 import BaseHTTPResponse
+
+    from harbor_oauth.transport.connections import Route
 
 __all__ = ["CONNECT_TIMEOUT", "RequestsTransport", "system_trust_adapter"]
 
@@ -41,9 +39,11 @@ _USER_AGENT: Final = "harbor_oauth"
 _FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FIELD_VALUE: Final = re.compile(r"(?! )[\x20-\x7e]*")
 _CHUNK: Final = 64 * 1024
-_NEXT_STEP: Final = "The stored sign-in is intact; try again."
 _THREAD: Final = "harbor-http"
-_HTTPS_PORT: Final = 443
+_PORTS: Final = {"http": 80, "https": 443}
+_MOST_HOSTS: Final = 1024
+
+Resolve: TypeAlias = Callable[[str, int], Sequence[str]]
 
 
 def _is_foreign(record: logging.LogRecord) -> bool:
@@ -61,6 +61,9 @@ class RequestsTransport:
         environ: Where proxies are read from; the process's environment when
             left out.
         clock: Monotonic seconds.
+        resolve: From a host and a port to the host's addresses, in the order to
+            try them; raises OSError when it knows none. The system's when left
+            out. Asked once a request: what it says is judged and connected to.
     """
 
     def __init__(
@@ -68,10 +71,13 @@ class RequestsTransport:
         *,
         environ: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        resolve: Resolve | None = None,
     ) -> None:
         """Open nothing yet."""
         self._environ = dict(os.environ if environ is None else environ)
         self._clock = clock
+        self._resolve = resolve
+        self._reached: dict[str, str] = {}
         # urllib3 logs paths with their queries, where some servers want a key,
         # and headers it cannot parse; the caller's own requests are logged as ever.
         for name in ("connection", "connectionpool", "poolmanager", "response", "util.retry"):
@@ -81,7 +87,8 @@ class RequestsTransport:
         """Send one request and read the answer whole.
 
         Raises:
-            InsecureEndpointError: The URL is neither https nor loopback http.
+            InsecureEndpointError: The URL is neither https nor loopback http,
+                or was named by a server that may not name its address.
             ConfigurationError: A header has a name or value none may have.
             TransportError: The network failed, or the deadline passed.
             MalformedResponseError: The answer is larger than the limit.
@@ -111,14 +118,14 @@ class RequestsTransport:
             try:
                 result: HttpResponse | BaseException = self._exchange(request)
             except BaseException as error:  # noqa: BLE001 - handed to the caller, below
-                result = _judged(error, request)
+                result = judged(error, request)
             outcome.append(result)
 
         thread = threading.Thread(target=work, name=_THREAD, daemon=True)
         thread.start()
         thread.join(request.timeout)
         if not outcome:
-            raise _failed(request, "did not answer in time")
+            raise failed(request, "did not answer in time")
         if isinstance(outcome[0], BaseException):
             raise outcome[0]
         return outcome[0]
@@ -131,6 +138,12 @@ class RequestsTransport:
         """
         import requests  # noqa: PLC0415 - twelve times a bare interpreter's start
 
+        from harbor_oauth.transport.connections import Route, RoutedAdapter  # noqa: PLC0415 - same
+
+        route = Route(lambda: self._addresses(request))
+        proxies = self._proxies(request.url)
+        if proxies:
+            self._judge_behind_a_proxy(request)
         deadline = self._clock() + request.timeout
         headers = {
             "User-Agent": _USER_AGENT,
@@ -141,14 +154,15 @@ class RequestsTransport:
             request.method, request.url, headers, data=request.body
         ).prepare()
         with (
-            closing(system_trust_adapter()) as adapter,
+            closing(RoutedAdapter(route)) as adapter,
             adapter.send(
                 prepared,
                 stream=True,
                 timeout=(min(CONNECT_TIMEOUT, request.timeout), request.timeout),
-                proxies=self._proxies(request.url),
+                proxies=proxies,
             ) as answer,
         ):
+            self._remember(request, route)
             body = self._read(answer.raw, request, deadline)
             fields = {name.lower(): value for name, value in answer.headers.items()}
             return HttpResponse(answer.status_code, fields, body, request.url)
@@ -165,25 +179,76 @@ class RequestsTransport:
             body += chunk
             if len(body) > request.limit:
                 raise MalformedResponseError(
-                    f"{_where(request)} answered with more than {request.limit} bytes",
+                    f"{where(request)} answered with more than {request.limit} bytes",
                     requirement="size limit",
                 )
             if self._clock() > deadline:
-                raise _failed(request, "did not answer in time")
+                raise failed(request, "did not answer in time")
         return bytes(body)
 
+    def _addresses(self, request: HttpRequest) -> Sequence[str]:
+        """Return the addresses to connect to, once they are judged."""
+        host, port = _host_and_port(request.url)
+        if request.named_by is None or origin(request.named_by) == origin(request.url):
+            return self._look_up(host, port)  # an origin the set-up names, and nobody else
+        guard = Guard(request.url, request.named_by, self._whereabouts)
+        guard.check_url()
+        addresses = self._look_up(host, port)
+        guard.check_addresses(addresses)
+        return addresses
+
+    def _look_up(self, host: str, port: int) -> Sequence[str]:
+        """Resolve a host; an address is its own answer."""
+        from harbor_oauth.transport.connections import resolve  # noqa: PLC0415 - as above
+
+        return (host,) if is_literal(host) else (self._resolve or resolve)(host, port)
+
+    def _whereabouts(self, host: str) -> Sequence[str]:
+        """Return where a naming server is: where it was reached, else where its name points.
+
+        Its owner decides where the name points next, to this machine's own
+        network for instance, but not where it has answered from.
+        """
+        if host in self._reached:
+            return (self._reached[host],)
+        try:
+            return self._look_up(host, _PORTS["https"])
+        except (OSError, ValueError):
+            return ()
+
+    def _remember(self, request: HttpRequest, route: Route) -> None:
+        """Keep where a host answered from, its certificate proven."""
+        if route.reached is None:
+            return
+        if len(self._reached) >= _MOST_HOSTS:
+            self._reached.clear()  # which costs a look-up, no more
+        self._reached[_host_and_port(request.url)[0]] = route.reached
+
+    def _judge_behind_a_proxy(self, request: HttpRequest) -> None:
+        """Judge what a proxy will connect to, as far as can be seen from here.
+
+        Behind many proxies no outside name resolves; the proxy, which stands
+        where it can see, then decides alone.
+        """
+        with suppress(OSError):
+            self._addresses(request)
+
     def _proxies(self, url: str) -> dict[str, str]:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        port = parts.port or _HTTPS_PORT
+        scheme = urlsplit(url).scheme
+        host, port = _host_and_port(url)
         if is_loopback(host) or _is_exempt(host, port, self._variable("no_proxy") or ""):
             return {}
-        proxy = self._variable(f"{parts.scheme}_proxy") or self._variable("all_proxy")
-        return {parts.scheme: proxy} if proxy else {}
+        proxy = self._variable(f"{scheme}_proxy") or self._variable("all_proxy")
+        return {scheme: proxy} if proxy else {}
 
     def _variable(self, name: str) -> str | None:
         """Return a variable; lower case first, as curl has it."""
         return self._environ.get(name) or self._environ.get(name.upper())
+
+
+def _host_and_port(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or _PORTS[parts.scheme]
 
 
 def _is_exempt(host: str, port: int, no_proxy: str) -> bool:
@@ -202,72 +267,12 @@ def _is_exempt(host: str, port: int, no_proxy: str) -> bool:
     return False
 
 
-def _where(request: HttpRequest) -> str:
-    return urlsplit(request.url).netloc.rpartition("@")[2]
-
-
-def _failed(request: HttpRequest, what: str, *, ambiguous: bool = True) -> TransportError:
-    return TransportError(f"{_where(request)} {what}.", next_step=_NEXT_STEP, ambiguous=ambiguous)
-
-
-def _never_sent(error: BaseException) -> bool:
-    """Say whether no connection came about, so that the peer saw nothing."""
-    import requests.exceptions as client  # noqa: PLC0415 - as above
-    import urllib3.exceptions as pool  # noqa: PLC0415 - as above
-
-    if isinstance(error, client.ConnectTimeout | client.ProxyError):
-        return True
-    cause = error.args[0] if isinstance(error, client.ConnectionError) and error.args else None
-    reason = getattr(cause, "reason", cause)
-    return isinstance(reason, pool.NewConnectionError | pool.ConnectTimeoutError)
-
-
-def _judged(error: BaseException, request: HttpRequest) -> BaseException:
-    """Return what to raise for an error, without a link to it.
-
-    An HTTP client's own error holds the request, and its text the query;
-    `from None` would hide that and keep it as `__context__`.
-    """
-    import requests.exceptions as client  # noqa: PLC0415 - as above
-    import urllib3.exceptions as pool  # noqa: PLC0415 - as above
-
-    for kind, what in (
-        (client.SSLError, "did not offer TLS with a certificate that this system trusts"),
-        (client.ProxyError, "could not be reached through the proxy"),
-        (client.Timeout, "did not answer in time"),
-        (pool.TimeoutError, "did not answer in time"),
-        (client.ConnectionError, "could not be reached"),
-        (pool.HTTPError, "broke off its answer"),
-        ((OSError, ValueError), f"failed ({type(error).__name__})"),
-    ):
-        if isinstance(error, kind):
-            return _failed(request, what, ambiguous=not _never_sent(error))
-    return error
-
-
-def system_trust_adapter() -> Any:  # noqa: ANN401 - a requests adapter, imported late
+def system_trust_adapter() -> HTTPAdapter:
     """Return a requests adapter that trusts what the operating system trusts.
 
     `REQUESTS_CA_BUNDLE` and the like do not reach it; verification cannot be
     switched off.
     """
-    import truststore  # noqa: PLC0415 - needed for https only
-    from requests.adapters import HTTPAdapter  # noqa: PLC0415 - as above
-
-    def context() -> ssl.SSLContext:
-        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-    class SystemTrustAdapter(HTTPAdapter):
-        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as its base
-            super().init_poolmanager(*args, **kwargs, ssl_context=context())
-
-        def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401 - as its base
-            if proxy.lower().startswith("https:"):
-                kwargs["proxy_ssl_context"] = context()
-            return super().proxy_manager_for(proxy, **kwargs, ssl_context=context())
-
-        def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ANN401, ARG002 - as its base
-            super().cert_verify(conn, url, True, cert)  # type: ignore[no-untyped-call]  # noqa: FBT003 - as its base
-            conn.ca_certs = conn.ca_cert_dir = None  # the base adds a bundle of its own
+    from harbor_oauth.transport.connections import SystemTrustAdapter  # noqa: PLC0415 - as above
 
     return SystemTrustAdapter()
