@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from harbor_oauth.errors import RevocationResponseError
 from harbor_oauth.protocol.client_auth import ClientCredentials
 from harbor_oauth.protocol.http import Transport, refuse_redirect
@@ -20,6 +22,7 @@ def revoke(
     client: ClientCredentials,
     refresh_token: Secret | None,
     access_token: Secret | None,
+    client_assertion: Callable[[], Secret] | None = None,
 ) -> bool:
     """Revoke a grant's tokens: the refresh token first, then the access token.
 
@@ -33,6 +36,8 @@ def revoke(
         client: The client the tokens were issued to.
         refresh_token: The newest refresh token, if there is one.
         access_token: The newest access token, if there is one.
+        client_assertion: Makes an assertion for a client that signs them,
+            anew for each request.
 
     Returns:
         Whether the server took all of them; False when it has no way at all.
@@ -50,7 +55,13 @@ def revoke(
         if revocation.request is not None:
             request = revocation.request(token, kind, client.client_id)
         else:
-            request = revocation_request(url or "", client, token=token, token_type_hint=kind)
+            request = revocation_request(
+                url or "",
+                client,
+                token=token,
+                token_type_hint=kind,
+                client_assertion=client_assertion() if client_assertion else None,
+            )
         response = refuse_redirect(transport(request))
         if response.status in revocation.accepted:
             continue

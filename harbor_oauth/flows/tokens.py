@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import attrs
 
 from harbor_oauth.protocol.client_auth import ClientCredentials
-from harbor_oauth.protocol.http import HttpResponse, Transport
+from harbor_oauth.protocol.dpop import wants_dpop_nonce
+from harbor_oauth.protocol.http import HttpRequest, HttpResponse, Transport
 from harbor_oauth.protocol.token import (
     TokenResponse,
     access_token_request,
@@ -16,7 +17,7 @@ from harbor_oauth.protocol.token import (
 )
 from harbor_oauth.secret import Secret
 
-__all__ = ["TokenEndpoint", "exchange_code", "refresh_access_token"]
+__all__ = ["TokenEndpoint", "ask_as", "exchange_code", "refresh_access_token"]
 
 
 def _plain(mapping: Mapping[str, str]) -> Mapping[str, str]:
@@ -35,6 +36,10 @@ class TokenEndpoint:
         encoding: ``form``, or ``json`` where the vendor demands it.
         scope_separator: How the server joins scopes.
         mend: The provider's quirk for the answer.
+        client_assertion: Makes an assertion for a client that signs them,
+            anew for each request: a server takes one once (RFC 7523 §3).
+        allowed_token_types: Token types that can be used, in lower case:
+            ``dpop`` where requests carry proofs (RFC 9449 §5).
     """
 
     url: str
@@ -44,6 +49,19 @@ class TokenEndpoint:
     encoding: str = "form"
     scope_separator: str = " "
     mend: Callable[[Mapping[str, object]], Mapping[str, object]] | None = None
+    client_assertion: Callable[[], Secret] | None = None
+    allowed_token_types: frozenset[str] = frozenset({"bearer"})
+
+    def ask(
+        self, transport: Transport, build: Callable[[Secret | None], HttpRequest]
+    ) -> HttpResponse:
+        """Send a request to this endpoint, and return the answer.
+
+        Args:
+            transport: How requests are sent.
+            build: Makes the request, with a client assertion or without one.
+        """
+        return ask_as(self.client_assertion, transport, build)
 
     def judged(
         self, response: HttpResponse, scopes: Sequence[str], clock: Callable[[], float]
@@ -61,7 +79,30 @@ class TokenEndpoint:
             requested_scopes=scopes,
             scope_separator=self.scope_separator,
             mend=self.mend,
+            allowed_token_types=self.allowed_token_types,
         )
+
+
+def ask_as(
+    client_assertion: Callable[[], Secret] | None,
+    transport: Transport,
+    build: Callable[[Secret | None], HttpRequest],
+) -> HttpResponse:
+    """Send a request that a client authenticates, with a new assertion each time.
+
+    Args:
+        client_assertion: Makes an assertion; None for a client that signs none.
+        transport: How requests are sent.
+        build: Makes the request, with a client assertion or without one.
+    """
+    if client_assertion is None:
+        return transport(build(None))
+    response = transport(build(client_assertion()))
+    if wants_dpop_nonce(response):
+        # The server may have looked at the assertion before it looked at the
+        # proof, so what is sent again has a new one.
+        response = transport(build(client_assertion()))
+    return response
 
 
 def exchange_code(
@@ -90,17 +131,21 @@ def exchange_code(
         ProtocolError: The answer breaks a rule.
         TransportError: The server is down.
     """
-    request = access_token_request(
-        endpoint.url,
-        endpoint.client,
-        code=code,
-        code_verifier=code_verifier,
-        redirect_uri=redirect_uri,
-        resource=endpoint.resource,
-        parameters=endpoint.parameters,
-        encoding=endpoint.encoding,
-    )
-    return endpoint.judged(transport(request), requested_scopes, clock)
+
+    def build(client_assertion: Secret | None) -> HttpRequest:
+        return access_token_request(
+            endpoint.url,
+            endpoint.client,
+            code=code,
+            code_verifier=code_verifier,
+            redirect_uri=redirect_uri,
+            resource=endpoint.resource,
+            parameters=endpoint.parameters,
+            encoding=endpoint.encoding,
+            client_assertion=client_assertion,
+        )
+
+    return endpoint.judged(endpoint.ask(transport, build), requested_scopes, clock)
 
 
 def refresh_access_token(
@@ -129,12 +174,16 @@ def refresh_access_token(
         ProtocolError: The answer breaks a rule.
         TransportError: The server is down.
     """
-    request = refresh_request(
-        endpoint.url,
-        endpoint.client,
-        refresh_token=refresh_token,
-        resource=endpoint.resource,
-        parameters=endpoint.parameters,
-        encoding=endpoint.encoding,
-    )
-    return endpoint.judged(transport(request), granted_scopes, clock)
+
+    def build(client_assertion: Secret | None) -> HttpRequest:
+        return refresh_request(
+            endpoint.url,
+            endpoint.client,
+            refresh_token=refresh_token,
+            resource=endpoint.resource,
+            parameters=endpoint.parameters,
+            encoding=endpoint.encoding,
+            client_assertion=client_assertion,
+        )
+
+    return endpoint.judged(endpoint.ask(transport, build), granted_scopes, clock)

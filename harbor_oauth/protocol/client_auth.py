@@ -1,4 +1,4 @@
-"""Client authentication at the token and revocation endpoints (RFC 6749 §2.3.1)."""
+"""Client authentication at the token and revocation endpoints (RFC 6749 §2.3, RFC 7523 §2.2)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from harbor_oauth.protocol.urls import require_endpoint
 from harbor_oauth.secret import Secret
 
 __all__ = [
+    "PRIVATE_KEY_JWT",
     "SECRET_METHODS",
     "ClientCredentials",
     "authenticate",
@@ -26,6 +27,10 @@ __all__ = [
 
 # In the order of preference; RFC 6749 §2.3.1 discourages the second one.
 SECRET_METHODS: Final = ("client_secret_basic", "client_secret_post")
+# OpenID Connect Core 1.0 §9: an assertion (RFC 7523 §2.2) signed by the client's own key.
+PRIVATE_KEY_JWT: Final = "private_key_jwt"
+
+_ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -37,8 +42,14 @@ class ClientCredentials:
     Attributes:
         client_id: The client identifier.
         client_secret: The secret of a confidential client.
-        token_endpoint_auth_method: ``none``, ``client_secret_basic`` or
-            ``client_secret_post`` (RFC 7591 §2).
+        token_endpoint_auth_method: ``none``, ``client_secret_basic``,
+            ``client_secret_post`` (RFC 7591 §2) or ``private_key_jwt``.
+        private_key: The key of a client that signs assertions, as PEM.
+        signing_alg: The algorithm it signs with (RFC 7518 §3.1); None for the
+            usual one of such a key.
+        key_id: The key's `kid` at the server, if it has one.
+        issuer: The authorization server that knows the client; None where that
+            is not said.
 
     Raises:
         ConfigurationError: The parts do not fit each other.
@@ -47,6 +58,10 @@ class ClientCredentials:
     client_id: str
     client_secret: Secret | None = None
     token_endpoint_auth_method: str = "none"  # noqa: S105 - a method's name
+    private_key: Secret | None = None
+    signing_alg: str | None = None
+    key_id: str | None = None
+    issuer: str | None = None
 
     def __attrs_post_init__(self) -> None:
         method, secret = self.token_endpoint_auth_method, self.client_secret
@@ -54,20 +69,24 @@ class ClientCredentials:
             raise ConfigurationError("The client id is empty or holds control characters.")
         if secret is not None and not _is_plain(secret.reveal()):
             raise ConfigurationError("The client secret is empty or holds control characters.")
-        if method not in {"none", *SECRET_METHODS}:
+        if method not in {"none", *SECRET_METHODS, PRIVATE_KEY_JWT}:
             raise ConfigurationError(
                 f"The client authentication method {method!r} is not supported.",
-                next_step=f"Supported: none, {', '.join(SECRET_METHODS)}.",
+                next_step=f"Supported: none, {', '.join(SECRET_METHODS)}, {PRIVATE_KEY_JWT}.",
             )
         if method in SECRET_METHODS and secret is None:
             raise ConfigurationError(f"{method} needs a client secret, and there is none.")
+        if method == PRIVATE_KEY_JWT and not self.private_key:
+            raise ConfigurationError(f"{method} needs a private key, and there is none.")
 
 
 def _is_plain(value: str) -> bool:
     return bool(value) and not _CONTROL.search(value)
 
 
-def choose_auth_method(supported: Sequence[str] | None, *, has_secret: bool) -> str:
+def choose_auth_method(
+    supported: Sequence[str] | None, *, has_secret: bool, has_private_key: bool = False
+) -> str:
     """Choose how a client authenticates at a server.
 
     Args:
@@ -75,12 +94,16 @@ def choose_auth_method(supported: Sequence[str] | None, *, has_secret: bool) -> 
             metadata; None when it is left out, which means
             ``client_secret_basic`` (RFC 8414 §2).
         has_secret: Whether the client has a secret.
+        has_private_key: Whether it has a key to sign with, which then is how
+            it authenticates: no server makes up such a key, so it knows it.
 
     Returns:
         One of the methods of `ClientCredentials`. A server that names none of
         them still gets ``client_secret_basic``, which every server has to
         support (RFC 6749 §2.3.1).
     """
+    if has_private_key:
+        return PRIVATE_KEY_JWT
     if not has_secret:
         return "none"
     for method in SECRET_METHODS:
@@ -90,18 +113,34 @@ def choose_auth_method(supported: Sequence[str] | None, *, has_secret: bool) -> 
 
 
 def authenticate(
-    client: ClientCredentials, parameters: Mapping[str, str]
+    client: ClientCredentials,
+    parameters: Mapping[str, str],
+    client_assertion: Secret | None = None,
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Add a client's credentials to a request, in exactly one way.
 
     Args:
         client: Who asks.
         parameters: The parameters of the request; not changed.
+        client_assertion: A new assertion, for ``private_key_jwt`` and for
+            nothing else.
 
     Returns:
         The header fields to add, and all parameters.
+
+    Raises:
+        ValueError: There is an assertion where none belongs, or none where one does.
     """
     method, secret = client.token_endpoint_auth_method, client.client_secret
+    if (method == PRIVATE_KEY_JWT) != (client_assertion is not None):
+        raise ValueError(f"a client assertion goes with {PRIVATE_KEY_JWT}, and only with it")
+    if client_assertion is not None:
+        assertion = {
+            "client_id": client.client_id,
+            "client_assertion_type": _ASSERTION_TYPE,
+            "client_assertion": client_assertion.reveal(),
+        }
+        return {}, {**parameters, **assertion}
     if method == "none" or secret is None:
         return {}, {**parameters, "client_id": client.client_id}
     if method == "client_secret_post":
@@ -120,6 +159,7 @@ def authenticated_post(
     parameters: Mapping[str, str],
     *,
     encoding: str = "form",
+    client_assertion: Secret | None = None,
 ) -> HttpRequest:
     """Build the POST that token and revocation requests have in common.
 
@@ -129,12 +169,13 @@ def authenticated_post(
         client: Who asks.
         parameters: The parameters of the request.
         encoding: ``form``, or ``json`` where a vendor demands it.
+        client_assertion: A new assertion, for a client that signs them.
 
     Raises:
         InsecureEndpointError: The endpoint is not https or loopback http.
-        ValueError: There is no such encoding.
+        ValueError: There is no such encoding, or the assertion does not fit the client.
     """
-    headers, parameters = authenticate(client, parameters)
+    headers, parameters = authenticate(client, parameters, client_assertion)
     if encoding == "form":
         content_type, body = "application/x-www-form-urlencoded", urlencode(parameters)
     elif encoding == "json":
@@ -146,4 +187,5 @@ def authenticated_post(
         require_endpoint(endpoint, what),
         {"Accept": "application/json", "Content-Type": content_type, **headers},
         body.encode("ascii"),
+        single_use=client_assertion is not None,
     )

@@ -27,6 +27,7 @@ def revocation_request(
     *,
     token: Secret,
     token_type_hint: str | None = None,
+    client_assertion: Secret | None = None,
 ) -> HttpRequest:
     """Build a revocation request (RFC 7009 §2.1).
 
@@ -35,13 +36,17 @@ def revocation_request(
         client: The client the token was issued to.
         token: The token to revoke.
         token_type_hint: ``refresh_token`` or ``access_token``.
+        client_assertion: A new assertion, for a client that signs them.
 
     Raises:
         InsecureEndpointError: The endpoint is not https or loopback http.
+        ValueError: The assertion does not fit the client.
     """
     hint = {"token_type_hint": token_type_hint} if token_type_hint else {}
     parameters = {"token": token.reveal(), **hint}
-    return authenticated_post(revocation_endpoint, _WHAT, client, parameters)
+    return authenticated_post(
+        revocation_endpoint, _WHAT, client, parameters, client_assertion=client_assertion
+    )
 
 
 def parse_revocation_response(response: HttpResponse) -> None:

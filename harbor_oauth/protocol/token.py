@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -30,13 +29,12 @@ _RESPONSE: Final = "RFC 6749 §5.1"
 _STANDARD: Final = frozenset({"access_token", "token_type", "expires_in", "refresh_token", "scope"})
 # No token lives longer; beyond it arithmetic with dates begins to fail.
 _LONGEST_LIFE: Final = 1000 * 365 * 86400
-_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,12}(?:\.[0-9]{1,12})?")
 # Narrower than RFC 6749 appendix A.12: the token becomes one word of a header
 # field (RFC 6750 §2.1), so it has no space.
 _ACCESS_TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 
 
-def access_token_request(
+def access_token_request(  # noqa: PLR0913 - each is a part of one request
     token_endpoint: str,
     client: ClientCredentials,
     *,
@@ -46,6 +44,7 @@ def access_token_request(
     resource: str | None = None,
     parameters: Mapping[str, str] | None = None,
     encoding: str = "form",
+    client_assertion: Secret | None = None,
 ) -> HttpRequest:
     """Build the request that exchanges an authorization code (RFC 6749 §4.1.3).
 
@@ -58,10 +57,12 @@ def access_token_request(
         resource: The resource indicator of that request.
         parameters: Constant extra parameters of the provider.
         encoding: ``form``, or ``json`` where the vendor demands it.
+        client_assertion: A new assertion, for a client that signs them.
 
     Raises:
         InsecureEndpointError: The endpoint is not https or loopback http.
-        ValueError: An extra parameter would replace one of these.
+        ValueError: An extra parameter would replace one of these, or the
+            assertion does not fit the client.
     """
     own = {
         "grant_type": "authorization_code",
@@ -71,7 +72,9 @@ def access_token_request(
         **({"resource": resource} if resource else {}),
     }
     body = joined(own, parameters or {})
-    return authenticated_post(token_endpoint, _WHAT, client, body, encoding=encoding)
+    return authenticated_post(
+        token_endpoint, _WHAT, client, body, encoding=encoding, client_assertion=client_assertion
+    )
 
 
 def refresh_request(
@@ -83,6 +86,7 @@ def refresh_request(
     scope: str | None = None,
     parameters: Mapping[str, str] | None = None,
     encoding: str = "form",
+    client_assertion: Secret | None = None,
 ) -> HttpRequest:
     """Build a refresh request (RFC 6749 §6).
 
@@ -94,10 +98,12 @@ def refresh_request(
         scope: A narrower scope to ask for; None keeps what was granted.
         parameters: Constant extra parameters of the provider.
         encoding: ``form``, or ``json`` where the vendor demands it.
+        client_assertion: A new assertion, for a client that signs them.
 
     Raises:
         InsecureEndpointError: The endpoint is not https or loopback http.
-        ValueError: An extra parameter would replace one of these.
+        ValueError: An extra parameter would replace one of these, or the
+            assertion does not fit the client.
     """
     own = {
         "grant_type": "refresh_token",
@@ -106,7 +112,9 @@ def refresh_request(
         **({"resource": resource} if resource else {}),
     }
     body = joined(own, parameters or {})
-    return authenticated_post(token_endpoint, _WHAT, client, body, encoding=encoding)
+    return authenticated_post(
+        token_endpoint, _WHAT, client, body, encoding=encoding, client_assertion=client_assertion
+    )
 
 
 @attrs.frozen
@@ -115,7 +123,7 @@ class TokenResponse:
 
     Attributes:
         access_token: The access token.
-        token_type: How to use it, in lower case: ``bearer``.
+        token_type: How to use it, in lower case: ``bearer`` or ``dpop``.
         expires_at: Seconds since the epoch (UTC); None means unknown, not never.
         refresh_token: The refresh token; None where none came, which after a
             refresh means that the old one stays (RFC 6749 §6).
@@ -168,7 +176,7 @@ def parse_token_response(
     return TokenResponse(
         access_token=_access_token(members),
         token_type=_token_type(members, allowed_token_types),
-        expires_at=_expires_at(members.values.get("expires_in"), now),
+        expires_at=_expires_at(members.seconds("expires_in"), now),
         refresh_token=members.secret("refresh_token"),
         scopes=_scopes(members, requested_scopes, scope_separator),
         extra={name: value for name, value in members.values.items() if name not in _STANDARD},
@@ -235,15 +243,9 @@ def _token_type(members: Members, allowed: frozenset[str]) -> str:
     return token_type
 
 
-def _expires_at(expires_in: object, now: float) -> float | None:
-    """Read a life in seconds; what makes no sense is unknown, never endless."""
-    if isinstance(expires_in, str) and _NUMBER.fullmatch(expires_in.strip()):
-        expires_in = float(expires_in)
-    if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
-        return None
-    if isinstance(expires_in, float) and not math.isfinite(expires_in):
-        return None
-    return now + min(max(expires_in, 0), _LONGEST_LIFE)
+def _expires_at(expires_in: float | None, now: float) -> float | None:
+    """Return when a life ends; what is unknown is not endless."""
+    return None if expires_in is None else now + min(max(expires_in, 0), _LONGEST_LIFE)
 
 
 def _scopes(members: Members, requested: Sequence[str], separator: str) -> tuple[str, ...]:

@@ -23,12 +23,15 @@ class AccessToken:
         expires_at: Unix seconds, UTC; None when the server did not say.
         scopes: The granted scopes.
         grant: The name of the grant it belongs to.
+        token_type: How it is used: ``Bearer``, or ``DPoP`` where each request
+            proves possession of a key as well (RFC 9449 §7.1).
     """
 
     _value: Secret
     expires_at: float | None = None
     scopes: tuple[str, ...] = ()
     grant: str = ""
+    token_type: str = "Bearer"  # noqa: S105 - the name of a token type (RFC 6750)
 
     def reveal(self) -> str:
         """Return the token itself."""
@@ -41,8 +44,18 @@ class AccessToken:
 
     @property
     def authorization(self) -> str:
-        """The value of an `Authorization` header (RFC 6750 §2.1)."""
-        return f"Bearer {self._value.reveal()}"
+        """The value of an `Authorization` header (RFC 6750 §2.1, RFC 9449 §7.1).
+
+        A bound token is never presented as a bearer token: a server that
+        overlooks the binding would take it from a thief as well.
+        """
+        scheme = "DPoP" if self.is_bound else "Bearer"
+        return f"{scheme} {self._value.reveal()}"
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether each request needs a proof of possession besides (RFC 9449 §7.1)."""
+        return self.token_type.lower() == "dpop"
 
     def __repr__(self) -> str:
         """Show everything but the token."""

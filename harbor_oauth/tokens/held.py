@@ -95,7 +95,13 @@ def hold(
     ends = end_of(record)
     margin = expiry_margin(ends - record.obtained_at) if math.isfinite(ends) else 0.0
     due = ends - margin * (1 - _JITTER * jitter)
-    token = AccessToken(record.access_token, record.expires_at, record.granted_scopes, str(key))
+    token = AccessToken(
+        record.access_token,
+        record.expires_at,
+        record.granted_scopes,
+        str(key),
+        record.token_type,
+    )
     return Held(
         record,
         generation,

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
+import attrs
 import pytest
 
 from harbor_oauth.errors import (
     InsecureEndpointError,
     MalformedResponseError,
+    ProtocolError,
     TokenResponseError,
     TransportError,
 )
@@ -155,3 +157,29 @@ def test_errors_repeat_no_secret(
         ask(server)
     assert len(server.requests) == 1
     assert "cnry" not in f"{caught.value} {caught.value!r} {caught.value.__context__!r}"
+
+
+@pytest.mark.parametrize("ask", [exchange, refresh])
+def test_a_type_that_nobody_can_use_ends_it(ask: Any) -> None:
+    """A bound token is refused unless proofs are sent (RFC 6749 §7.1, RFC 9449 §5)."""
+    bound = {**GRANTED, "token_type": "DPoP"}
+    with pytest.raises(ProtocolError, match="supported type"):
+        ask(Server(bound))
+    proving = attrs.evolve(ENDPOINT, allowed_token_types=frozenset({"dpop"}))
+    assert ask(Server(bound), proving).token_type == "dpop"
+    with pytest.raises(ProtocolError, match="supported type"):
+        ask(Server(GRANTED), proving)
+
+
+@pytest.mark.parametrize("ask", [exchange, refresh])
+def test_each_request_has_its_own_assertion(ask: Any) -> None:
+    """An assertion is made when it is needed, and for one request (RFC 7523 §3)."""
+    made = iter(("first", "second", "third"))
+    client = ClientCredentials("id", None, "private_key_jwt", private_key=Secret("cnry-key"))
+    endpoint = attrs.evolve(ENDPOINT, client=client, client_assertion=lambda: Secret(next(made)))
+    for expected in ("first", "second"):
+        server = Server()
+        ask(server, endpoint)
+        assert server.form["client_assertion"] == [expected]
+        assert server.form["client_id"] == ["id"]
+        assert "cnry-key" not in str(server.form)

@@ -82,6 +82,7 @@ def test_basic_round_trip(client_id: str, client_secret: str) -> None:
         ("id", None, "client_secret_basic"),
         ("id", None, "client_secret_post"),
         ("id", Secret("cnry"), "private_key_jwt"),
+        ("id", None, "private_key_jwt"),
         ("id", None, ""),
     ],
 )
@@ -107,6 +108,67 @@ def test_impossible_credentials(client_id: str, client_secret: Secret | None, me
 def test_choose(supported: tuple[str, ...] | None, has_secret: bool, expected: str) -> None:
     """The server's list decides; its default is client_secret_basic (RFC 8414 §2)."""
     assert choose_auth_method(supported, has_secret=has_secret) == expected
+
+
+def test_a_private_key_decides() -> None:
+    """A client with a key signs assertions, whatever else it has or the server lists."""
+    for supported in (None, (), ("client_secret_basic",), ("private_key_jwt",)):
+        for has_secret in (False, True):
+            chosen = choose_auth_method(supported, has_secret=has_secret, has_private_key=True)
+            assert chosen == "private_key_jwt"
+
+
+SIGNER = ClientCredentials(
+    "id",
+    Secret("cnry-secret"),
+    "private_key_jwt",
+    private_key=Secret("cnry-key"),
+    signing_alg="ES256",
+    key_id="key-1",
+    issuer="https://as.example",
+)
+
+
+def test_private_key_jwt() -> None:
+    """The assertion and its type go into the body, and nothing else of the client's secrets."""
+    headers, parameters = authenticate(SIGNER, {"a": "b"}, Secret("the.assertion"))
+    assert headers == {}
+    assert parameters == {
+        "a": "b",
+        "client_id": "id",
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": "the.assertion",
+    }
+
+
+@pytest.mark.parametrize(
+    ("client", "client_assertion"),
+    [
+        (SIGNER, None),
+        (ClientCredentials("id"), Secret("cnry")),
+        (ClientCredentials("id", Secret("s"), "client_secret_basic"), Secret("cnry")),
+        (ClientCredentials("id", Secret("s"), "client_secret_post"), Secret("cnry")),
+    ],
+)
+def test_one_way_to_authenticate(
+    client: ClientCredentials, client_assertion: Secret | None
+) -> None:
+    """An assertion goes with private_key_jwt and with nothing else (RFC 6749 §2.3)."""
+    with pytest.raises(ValueError, match="client assertion") as caught:
+        authenticate(client, {}, client_assertion)
+    assert "cnry" not in str(caught.value)
+
+
+def test_a_request_with_an_assertion_is_good_once() -> None:
+    """A server takes an assertion once (RFC 7523 §3); other requests may be repeated."""
+    signed = authenticated_post(
+        ENDPOINT, "token endpoint", SIGNER, {}, client_assertion=Secret("the.assertion")
+    )
+    assert signed.single_use
+    assert parse_qs((signed.body or b"").decode())["client_assertion"] == ["the.assertion"]
+    assert "Authorization" not in signed.headers
+    public = authenticated_post(ENDPOINT, "token endpoint", ClientCredentials("id"), {})
+    assert not public.single_use
 
 
 def test_form_body() -> None:
@@ -145,3 +207,4 @@ def test_repr_is_masked() -> None:
     client = ClientCredentials("id", Secret("cnry"), "client_secret_post")
     request = authenticated_post(f"{ENDPOINT}?key=cnry", "token endpoint", client, {"code": "cnry"})
     assert "cnry" not in f"{client!r}{request!r}"
+    assert "cnry" not in repr(SIGNER)

@@ -20,6 +20,22 @@ def test_it_gives_the_header_and_the_bare_token() -> None:
     assert TOKEN.reveal() == "cnry-access"
 
 
+@pytest.mark.parametrize(
+    ("token_type", "scheme"),
+    [
+        ("Bearer", "Bearer"),
+        ("bEaReR", "Bearer"),
+        ("DPoP", "DPoP"),
+        ("dpop", "DPoP"),
+        ("DPOP", "DPoP"),
+    ],
+)
+def test_a_bound_token_is_never_sent_as_bearer(token_type: str, scheme: str) -> None:
+    """The type, whose case means nothing, gives the scheme (RFC 9449 §7.1)."""
+    token = AccessToken(Secret("cnry-access"), token_type=token_type)
+    assert token.authorization == f"{scheme} cnry-access"
+
+
 @pytest.mark.parametrize("show", [repr, str, lambda token: f"{token!s} {token!r}" + "%s" % token])  # noqa: UP031 - the old way to format is what is tested
 def test_it_masks_itself(show: object) -> None:
     """No way to print it shows it."""
