@@ -9,10 +9,11 @@ from typing import Final
 from harbor_oauth.secret import Secret
 from harbor_oauth.vault import Append, Event
 
-__all__ = ["DEAD", "LOGIN", "LOGOUT", "REFRESH", "REJECTED", "event", "fingerprint"]
+__all__ = ["DEAD", "LOGIN", "LOGOUT", "OBTAIN", "REFRESH", "REJECTED", "event", "fingerprint"]
 
 LOGIN: Final = "login"
 REFRESH: Final = "refresh"
+OBTAIN: Final = "obtain"
 REJECTED: Final = "rejected"
 DEAD: Final = "dead"
 LOGOUT: Final = "logout"

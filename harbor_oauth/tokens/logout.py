@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
 
 import attrs
 
 from harbor_oauth.errors import HarborError, VaultError, VaultRecordError
-from harbor_oauth.flows import revoke
 from harbor_oauth.protocol.http import Transport
-from harbor_oauth.providers import Resource, Revocation
+from harbor_oauth.providers import Resource
 from harbor_oauth.tokens import history
-from harbor_oauth.tokens.refresh import client_of
+from harbor_oauth.tokens.dpop import DPoPNonces
+from harbor_oauth.tokens.server import RecordedServer
 from harbor_oauth.tokens.status import absent
-from harbor_oauth.vault import GrantKey, GrantRecord, Vault, grant_record_name
+from harbor_oauth.vault import GrantKey, Vault, grant_record_name
 
 __all__ = ["LogoutResult", "log_out"]
 
@@ -45,6 +46,7 @@ def log_out(
     *,
     local_only: bool,
     clock: Callable[[], float] = time.time,
+    entropy: Callable[[int], bytes] = os.urandom,
 ) -> LogoutResult:
     """Revoke a grant and forget it; it is forgotten even if the server cannot be told.
 
@@ -55,6 +57,7 @@ def log_out(
         resource: Its resource; None when the plugin is gone, and RFC 7009 is tried.
         local_only: Do not tell the server.
         clock: Unix seconds, UTC.
+        entropy: A source of random bytes.
 
     Raises:
         LoginRequiredError: There is no such grant.
@@ -73,7 +76,8 @@ def log_out(
         vault.forget_grant(key)
     while found is not None:
         if not local_only:
-            reason = _revoke(transport, found[0], resource)
+            server = RecordedServer(found[0], resource, transport, DPoPNonces(), clock, entropy)
+            reason = _revoke(server)
         # A refresh may have stored a newer pair meanwhile, which would live on.
         found = None if vault.forget_grant(key, generation=found[1]) else vault.grant(key)
     name_of_record, now = grant_record_name(key), clock()
@@ -88,17 +92,10 @@ def log_out(
     )
 
 
-def _revoke(transport: Transport, record: GrantRecord, resource: Resource | None) -> str | None:
+def _revoke(server: RecordedServer) -> str | None:
     """Revoke at the server; return why it did not work, or None."""
     try:
-        told = revoke(
-            transport,
-            resource.revocation if resource else Revocation(),
-            endpoint=record.revocation_endpoint,
-            client=client_of(record),
-            refresh_token=record.refresh_token,
-            access_token=record.access_token,
-        )
+        told = server.revoke()
     except HarborError as error:
         return error.message.rstrip(".")
     return None if told else "the server offers no revocation"

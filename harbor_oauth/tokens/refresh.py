@@ -8,10 +8,8 @@ that stores the new pair and clears the intent. The lease outlasts the request.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable
 from typing import Final, TypeAlias
@@ -19,84 +17,43 @@ from typing import Final, TypeAlias
 import attrs
 
 from harbor_oauth.errors import (
-    FlowCancelledError,
     HarborError,
     InsecureEndpointError,
     LoginRequiredError,
-    MalformedResponseError,
     TokenResponseError,
     TransportError,
     VaultConflictError,
     VaultError,
 )
-from harbor_oauth.flows import revoke
-from harbor_oauth.flows.tokens import TokenEndpoint, refresh_access_token
-from harbor_oauth.protocol.client_auth import ClientCredentials
+from harbor_oauth.flows.tokens import refresh_access_token
 from harbor_oauth.protocol.http import Transport
 from harbor_oauth.protocol.token import TokenResponse
-from harbor_oauth.providers import Resource, Revocation
+from harbor_oauth.providers import Resource
 from harbor_oauth.secret import Secret
 from harbor_oauth.tokens import history
+from harbor_oauth.tokens.asking import ask_while_lost
+from harbor_oauth.tokens.dpop import DPoPNonces
+from harbor_oauth.tokens.leasing import Leasing, Refreshed
+from harbor_oauth.tokens.server import RecordedServer
 from harbor_oauth.tokens.status import absent, login_required
 from harbor_oauth.vault import (
     ClearIntent,
     GrantKey,
     GrantRecord,
     Intent,
-    Lease,
     PutIntent,
     Vault,
     grant_record_name,
 )
 
-__all__ = ["LEASE", "Refresh", "Refreshed", "client_of"]
+__all__ = ["Refresh", "Usable"]
 
 _log: Final = logging.getLogger("harbor_oauth.tokens")
 
-LEASE: Final = 45.0
-"""Seconds a lease lasts, and that others wait for it."""
-
-# When the same token is sent again after an ambiguous failure, in seconds
-# after the one before. Servers that allow for a lost answer replay it for ten
-# to sixty seconds, so what is not asked again soon is lost (kcap-cli #946).
-_RESENDS: Final = (0.0, 1.0, 3.0, 7.0)
-_LAST_RESEND: Final = 20.0
-
-# An answer that is no token answer comes from something in between, which
-# rarely changes its mind; a cut one is worth two more attempts.
-_RESENDS_OF_MALFORMED: Final = 2
-
 _STORE_PAUSES: Final = (0.0, 0.2, 1.0)
-_FIRST_PAUSE: Final = 0.002
-_LONGEST_PAUSE: Final = 0.05
-_PAUSE_GROWTH: Final = 1.25  # doubled, they would make who waits 60 ms late by another 60
 
 Known: TypeAlias = tuple[GrantRecord, int]
 Usable: TypeAlias = Callable[[GrantRecord, int], bool]
-
-
-@attrs.frozen
-class Refreshed:
-    """What a refresh came to.
-
-    Attributes:
-        record: The newest value of the grant.
-        generation: Its generation.
-        stored: False if the vault did not take it; it is in memory only.
-    """
-
-    record: GrantRecord
-    generation: int
-    stored: bool = True
-
-
-def client_of(record: GrantRecord) -> ClientCredentials:
-    """Return the client a grant was made with; it is refreshed with no other."""
-    return ClientCredentials(
-        client_id=record.client_id,
-        client_secret=record.client_secret,
-        token_endpoint_auth_method=record.token_endpoint_auth_method,
-    )
 
 
 @attrs.frozen
@@ -112,6 +69,7 @@ class Refresh:
         monotonic: Seconds that never go back.
         sleep: Waits that many seconds.
         entropy: A source of random bytes.
+        nonces: What servers want in proofs of possession (RFC 9449 §8).
     """
 
     vault: Vault
@@ -121,6 +79,7 @@ class Refresh:
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     entropy: Callable[[int], bytes] = os.urandom
+    nonces: DPoPNonces = attrs.field(factory=DPoPNonces)
 
     def __call__(
         self,
@@ -145,50 +104,17 @@ class Refresh:
         """
         # Two copies of one vault that refresh would end each other's grants.
         self.vault.check_machine()
-        lease = self._lease(key, is_usable)
-        if not isinstance(lease, Lease):
-            return Refreshed(*lease)
-        try:
-            # What the holder before could not store is newer than what is stored.
-            self.vault.adopt_spilled(key)
-            known = self._read(key)
-            if is_usable(*known):
-                return Refreshed(*known)
-            return self._under_lease(key, known, reason)
-        finally:
-            # The system frees it at the latest when this process ends; what was
-            # won must not turn into an error here.
-            with contextlib.suppress(VaultError, OSError):
-                self.vault.storage.release_lease(lease)
 
-    # --- before ---------------------------------------------------------------
+        def settled(known: Known) -> Refreshed | None:
+            return Refreshed(*known) if is_usable(*known) else None
 
-    def _lease(self, key: GrantKey, is_usable: Usable) -> Lease | Known:
-        """Take the lease, or return what its holder has stored meanwhile."""
-        name, owner = grant_record_name(key), self.entropy(8).hex()
-        storage, pause = self.vault.storage, _FIRST_PAUSE
-        deadline = self.monotonic() + LEASE
-        while True:
-            lease = storage.acquire_lease(name, owner, ttl=LEASE, now=self.clock())
-            if lease is not None:
-                return lease
-            known = self._read(key)
-            if is_usable(*known):
-                return known
-            if not threading.main_thread().is_alive():
-                # The program ends. Nothing is sent yet, so nothing is lost.
-                raise FlowCancelledError("The program ended before the token was refreshed.")
-            if self.monotonic() >= deadline:
-                holder = storage.lease_holder(name)
-                who = f"process {holder.pid}" if holder else "another process"
-                raise TransportError(
-                    f"{self.vault.short_name(key)} is being refreshed by {who}, "
-                    f"which has not finished within {LEASE:.0f} s.",
-                    next_step="It may be stopped; end it, then try again. The sign-in is intact.",
-                    ambiguous=False,
-                )
-            self.sleep(pause)
-            pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE)
+        leased = Leasing(self.vault, self.clock, self.monotonic, self.sleep, self.entropy)
+        return leased(
+            key,
+            lambda: self._read(key),
+            settled,
+            lambda known: self._under_lease(key, known, reason),
+        )
 
     def _read(self, key: GrantKey) -> Known:
         found = self.vault.grant(key)
@@ -204,6 +130,8 @@ class Refresh:
         record, generation = known
         if record.refresh_token is None:
             cause = "the access token has ended and there is no refresh token"
+            if record.grant_type is not None:
+                cause = "it is renewed by the program that declares it, and by no other"
             raise login_required(self.vault, key, "expired", cause)
         name, begun = grant_record_name(key), self.clock()
         earlier = self.vault.storage.intent(name)
@@ -243,43 +171,25 @@ class Refresh:
 
         Each attempt whose answer may be lost adds its failure to `lost`.
         """
-        resource = self.resource_of(key)
-        endpoint = TokenEndpoint(
-            url=record.token_endpoint,
-            client=client_of(record),
-            resource=record.resource,
-            parameters=record.token_parameters,
-            encoding=record.token_encoding,
-            scope_separator=record.scope_separator,
-            mend=resource.quirks.token_response if resource else None,
+        server = self._server(key, record)
+        transport, endpoint = server.transport, server.endpoint
+        return ask_while_lost(
+            lambda: refresh_access_token(
+                transport,
+                endpoint,
+                refresh_token=refresh_token,
+                granted_scopes=record.granted_scopes,
+                clock=self.clock,
+            ),
+            monotonic=self.monotonic,
+            sleep=self.sleep,
+            lost=lost,
         )
-        first = self.monotonic()
-        pauses = iter(_RESENDS)
-        malformed = 0
-        while True:
-            try:
-                return refresh_access_token(
-                    self.transport,
-                    endpoint,
-                    refresh_token=refresh_token,
-                    granted_scopes=record.granted_scopes,
-                    clock=self.clock,
-                )
-            except TransportError as error:
-                if not error.ambiguous or error.retry_after is not None:
-                    raise
-                failure: HarborError = error
-            except MalformedResponseError as error:
-                malformed += 1
-                if malformed > _RESENDS_OF_MALFORMED:
-                    raise
-                failure = error
-            lost.append(failure)
-            pause = next(pauses, None)
-            if pause is None or self.monotonic() + pause - first > _LAST_RESEND:
-                raise failure
-            if pause:
-                self.sleep(pause)
+
+    def _server(self, key: GrantKey, record: GrantRecord) -> RecordedServer:
+        return RecordedServer(
+            record, self.resource_of(key), self.transport, self.nonces, self.clock, self.entropy
+        )
 
     def _clear(self, name: str) -> None:
         """Forget the intent: the server has certainly not spent the token."""
@@ -374,16 +284,8 @@ class Refresh:
 
     def _revoke(self, key: GrantKey, record: GrantRecord) -> None:
         """End the pair that nobody has a grant for any more (granola PR #1653)."""
-        resource = self.resource_of(key)
         try:
-            revoke(
-                self.transport,
-                resource.revocation if resource else Revocation(),
-                endpoint=record.revocation_endpoint,
-                client=client_of(record),
-                refresh_token=record.refresh_token,
-                access_token=record.access_token,
-            )
+            self._server(key, record).revoke()
         except HarborError as error:
             _log.warning("a pair that was logged out could not be revoked: %s", error.message)
 

@@ -14,7 +14,7 @@ import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from harbor_oauth.errors import (
     LoginRequiredError,
@@ -28,9 +28,13 @@ from harbor_oauth.secret import Secret
 from harbor_oauth.tokens import history
 from harbor_oauth.tokens.access_token import AccessToken
 from harbor_oauth.tokens.held import Held, end_of, hold
-from harbor_oauth.tokens.refresh import Refresh, Refreshed
+from harbor_oauth.tokens.leasing import Refreshed
+from harbor_oauth.tokens.refresh import Refresh
 from harbor_oauth.tokens.status import absent, login_required
 from harbor_oauth.vault import ClearIntent, GrantKey, GrantRecord, Vault, grant_record_name
+
+if TYPE_CHECKING:
+    from harbor_oauth.tokens.unattended import Unattended
 
 __all__ = ["TokenSource"]
 
@@ -54,6 +58,8 @@ class TokenSource:
         transport: How refresh requests are sent.
         resource_of: Returns a grant's resource, or None if its plugin is gone;
             called only when a refresh is due.
+        unattended: The grants that need no person: instead of being refreshed,
+            they are asked for anew.
         clock: Unix seconds, UTC.
         monotonic: Seconds that never go back.
         sleep: Waits that many seconds, between attempts.
@@ -69,6 +75,7 @@ class TokenSource:
         transport: Transport,
         *,
         resource_of: Callable[[GrantKey], Resource | None] = lambda _: None,
+        unattended: Unattended | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -77,6 +84,7 @@ class TokenSource:
         """Read nothing yet."""
         self._vault = vault
         self._refresh = Refresh(vault, transport, resource_of, clock, monotonic, sleep, entropy)
+        self._unattended = unattended
         self._clock = clock
         self._monotonic = monotonic
         self._jitter = int.from_bytes(entropy(2), "big") / 0xFFFF
@@ -149,11 +157,26 @@ class TokenSource:
         Raises:
             VaultError: The vault could not be read.
         """
+        unattended = self._declared(key)
+        if unattended is not None:
+            return unattended.allowed_origins(key)
         held = self._current(key)
         if held is not None:
             return held.record.allowed_origins
         found = self._vault.grant(key)
         return found[0].allowed_origins if found else ()
+
+    def dpop_key(self, key: GrantKey) -> Secret | None:
+        """Return the key a grant's tokens are bound to (RFC 9449), as PEM, if they are.
+
+        Raises:
+            VaultError: The vault could not be read.
+        """
+        held = self._current(key)
+        if held is not None:
+            return held.record.dpop_key
+        found = self._vault.grant(key)
+        return found[0].dpop_key if found else None
 
     def forget(self, key: GrantKey) -> None:
         """Drop what is in memory, after a person signed in or out."""
@@ -171,6 +194,11 @@ class TokenSource:
         """
         for key in list(self._unstored):
             self._store_again(key)
+
+    def _declared(self, key: GrantKey) -> Unattended | None:
+        """Return what renews a grant that needs no person; None for other grants."""
+        unattended = self._unattended
+        return unattended if unattended is not None and key in unattended else None
 
     # --- memory ---------------------------------------------------------------
 
@@ -258,6 +286,8 @@ class TokenSource:
 
     def _obtain(self, key: GrantKey, refused: Secret | None) -> Held:
         held = self._read(key)
+        if held is None:
+            return self._renew(key, None, refused)
         now = self._monotonic()
         if refused is None and not self._is_due(held):
             return held
@@ -269,21 +299,23 @@ class TokenSource:
             return held
         return self._renew(key, held, refused)
 
-    def _renew(self, key: GrantKey, held: Held, refused: Secret | None) -> Held:
+    def _renew(self, key: GrantKey, held: Held | None, refused: Secret | None) -> Held:
         def is_usable(record: GrantRecord, generation: int) -> bool:
             if refused is not None:
                 return record.access_token != refused
-            return generation != held.generation and not self._ended(record)
+            newer = held is None or generation != held.generation
+            return newer and not self._ended(record)
 
-        reason = history.REJECTED if refused is not None else "expiry"
+        reason = history.REJECTED if refused is not None else "expiry" if held else "absent"
+        renew = self._declared(key) or self._refresh
         try:
-            done = self._refresh(key, is_usable, reason=reason)
+            done = renew(key, is_usable, reason=reason)
         except LoginRequiredError:
             self._held.pop(key, None)
             raise
         except (TransportError, VaultError) as error:
             self._cool_until[key] = self._monotonic() + (error.retry_after or _COOL_DOWN)
-            if refused is None and not self._has_ended(held):
+            if refused is None and held is not None and not self._has_ended(held):
                 return held  # due, not ended: good for now
             raise
         if refused is not None:
@@ -292,14 +324,21 @@ class TokenSource:
             self._unstored[key] = done
         return self._hold(key, done.record, done.generation)
 
-    def _read(self, key: GrantKey) -> Held:
-        """Take the newest generation into memory: unstored, spilled or stored."""
+    def _read(self, key: GrantKey) -> Held | None:
+        """Take the newest generation into memory: unstored, spilled or stored.
+
+        None only for a grant that needs no person, which is asked for then.
+        """
         self._store_unstored(key)
         unstored = self._unstored.get(key)
         if unstored is not None:
             return self._hold(key, unstored.record, unstored.generation)
         self._vault.adopt_spilled(key)
-        found = self._vault.grant(key)
+        unattended = self._declared(key)
+        found = unattended.stored(key) if unattended else self._vault.grant(key)
+        if found is None and unattended:
+            self._held.pop(key, None)
+            return None
         if found is None:
             self._held.pop(key, None)
             raise absent(str(self._vault.short_name(key)))

@@ -58,10 +58,16 @@ class GrantRecord:
         token_endpoint: Where the grant is refreshed.
         revocation_endpoint: Where it is revoked (RFC 7009), if anywhere.
         revocation_auth_methods: How clients authenticate there; None if unsaid.
+        named_by: The URL of the server that named these endpoints; None where
+            the provider declares them (RFC 9728 §7.7).
         client_id: The client it was made with and is refreshed with.
         client_secret: That client's secret, if it has one.
-        token_endpoint_auth_method: ``none``, ``client_secret_basic`` or
-            ``client_secret_post`` (RFC 7591 §2).
+        client_private_key: The key its assertions are signed with (RFC 7523
+            §2.2) as PEM, if it has one.
+        client_key_id: The `kid` of that key.
+        client_signing_alg: The algorithm to sign with.
+        token_endpoint_auth_method: ``none``, ``client_secret_basic``,
+            ``client_secret_post`` or ``private_key_jwt`` (RFC 7591 §2).
         redirect_uri: The redirect URI of the authorization request.
         resource: The resource indicator (RFC 8707 §2), if one is sent.
         allowed_origins: The only origins the access token may be sent to.
@@ -76,12 +82,14 @@ class GrantRecord:
         obtained_at: When the tokens were received, seconds since 1970 UTC.
         account: The account's human name, looked up after login.
         team_id: The workspace or team, where the provider has one.
-        dpop_key: The DPoP private key (RFC 9449), if the grant is bound to one.
+        dpop_key: The DPoP private key (RFC 9449) as PEM, if the grant is bound to one.
         state: ``dead`` after the server refused the refresh token for good; the
             bytes stay until the next login.
         dead_cause: Why, when it is dead.
         token_encoding: How a token request's body is written.
         token_parameters: What a refresh request has to carry besides.
+        grant_type: How a program obtained it without a person (RFC 6749 §4.4,
+            RFC 7523 §2.1, RFC 8693 §2.1); None where a person signed in.
         format: The record's format.
         unknown: Members written by a newer version, kept as they are.
     """
@@ -99,7 +107,11 @@ class GrantRecord:
     authorization_endpoint: str | None = None
     revocation_endpoint: str | None = None
     revocation_auth_methods: tuple[str, ...] | None = None
+    named_by: str | None = None
     client_secret: Secret | None = attrs.field(default=None, validator=_not_empty)
+    client_private_key: Secret | None = attrs.field(default=None, validator=_not_empty)
+    client_key_id: str | None = None
+    client_signing_alg: str | None = None
     resource: str | None = None
     allowed_origins: tuple[str, ...] = ()
     granted_scopes: tuple[str, ...] = ()
@@ -121,6 +133,7 @@ class GrantRecord:
     token_parameters: Mapping[str, str] = attrs.field(
         factory=dict, converter=_frozen_texts, repr=False
     )
+    grant_type: str | None = None
     format: int = RECORD_FORMAT
     unknown: Mapping[str, object] = attrs.field(factory=dict, converter=_frozen_mapping, repr=False)
 
@@ -147,8 +160,12 @@ class GrantRecord:
                 token_endpoint=members.text("token_endpoint"),
                 revocation_endpoint=members.optional_text("revocation_endpoint"),
                 revocation_auth_methods=members.optional_texts("revocation_auth_methods"),
+                named_by=members.optional_text("named_by"),
                 client_id=members.text("client_id"),
                 client_secret=members.optional_secret("client_secret"),
+                client_private_key=members.optional_secret("client_private_key"),
+                client_key_id=members.optional_text("client_key_id"),
+                client_signing_alg=members.optional_text("client_signing_alg"),
                 token_endpoint_auth_method=members.text("token_endpoint_auth_method"),
                 redirect_uri=members.text("redirect_uri"),
                 resource=members.optional_text("resource"),
@@ -168,6 +185,7 @@ class GrantRecord:
                 dead_cause=members.optional_text("dead_cause"),
                 token_encoding=cast("_Encoding", members.text("token_encoding")),
                 token_parameters=members.text_mapping("token_parameters"),
+                grant_type=members.optional_text("grant_type"),
                 format=members.format,
                 unknown=members.rest(),
             )

@@ -21,8 +21,12 @@ _FULL = GrantRecord(
     token_endpoint="https://issuer.example/token",
     revocation_endpoint="https://issuer.example/revoke",
     revocation_auth_methods=("none", "client_secret_post"),
+    named_by="https://mcp.example/mcp",
     client_id="client",
     client_secret=Secret("canary-1"),
+    client_private_key=Secret("canary-7"),
+    client_key_id="k1",
+    client_signing_alg="ES256",
     token_endpoint_auth_method="client_secret_post",
     redirect_uri="http://127.0.0.1:1234/callback",
     resource="https://mcp.example/mcp",
@@ -42,6 +46,7 @@ _FULL = GrantRecord(
     dead_cause="invalid_grant",
     token_encoding="json",
     token_parameters={"audience": "canary-5"},
+    grant_type="client_credentials",
     unknown={"later": {"deep": ["canary-6", 1, None]}},
 )
 
