@@ -7,7 +7,7 @@ import hmac
 import re
 from collections.abc import Callable, Mapping
 from typing import Final
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl
 
 import attrs
 
@@ -20,7 +20,7 @@ from harbor_oauth.errors import (
 from harbor_oauth.protocol._values import frozen_mapping, joined
 from harbor_oauth.protocol.oauth_error import clean
 from harbor_oauth.protocol.pkce import PKCE
-from harbor_oauth.protocol.urls import require_endpoint
+from harbor_oauth.protocol.urls import require_endpoint, with_query
 from harbor_oauth.secret import Secret
 
 __all__ = ["AuthorizationRequest", "new_state", "parse_authorization_response"]
@@ -99,8 +99,8 @@ class AuthorizationRequest:
                 requirement="RFC 6749 §3.1",
             )
 
-    def url(self) -> str:
-        """Return the URL for the browser; it holds the state."""
+    def parameters_sent(self) -> dict[str, str]:
+        """Return all parameters of the request, the provider's and the state among them."""
         parameters = {
             "response_type": "code",
             "client_id": self.client_id,
@@ -113,12 +113,11 @@ class AuthorizationRequest:
             parameters["scope"] = self.scope
         if self.resource:
             parameters["resource"] = self.resource
-        # A space as %20 is read alike by servers that decode a form and by those
-        # that decode a URL.
-        query = urlencode(joined(parameters, self.parameters), quote_via=quote)
-        endpoint = self.authorization_endpoint
-        mark = "" if endpoint.endswith(("?", "&")) else "&" if "?" in endpoint else "?"
-        return f"{endpoint}{mark}{query}"
+        return joined(parameters, self.parameters)
+
+    def url(self) -> str:
+        """Return the URL for the browser; it holds the state."""
+        return with_query(self.authorization_endpoint, self.parameters_sent())
 
 
 def parse_authorization_response(query: str, request: AuthorizationRequest) -> Secret:
@@ -144,15 +143,16 @@ def parse_authorization_response(query: str, request: AuthorizationRequest) -> S
     """
     response = _parameters(query)
     _check_state(response.get("state"), request.state)
-    _check_issuer(response.get("iss"), request)
     code, error = response.get("code"), response.get("error")
-    if error:
-        if code:
-            raise _malformed("The authorization response has both a code and an error.")
-        raise _refusal(error, response.get("error_description"))
-    if not code or not _VSCHARS.fullmatch(code):
+    if code and error:
+        raise _malformed("The authorization response has both a code and an error.")
+    if not error and not (code and _VSCHARS.fullmatch(code)):
         raise _malformed("The authorization response has no usable code.")
-    return Secret(code)
+    # Last of what is judged: it ends the sign-in, and what is no answer must not.
+    _check_issuer(response.get("iss"), request)
+    if error:
+        raise _refusal(error, response.get("error_description"))
+    return Secret(code or "")
 
 
 def _malformed(message: str) -> MalformedResponseError:

@@ -11,10 +11,11 @@ import os
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent import futures
 from http import HTTPStatus
-from typing import Final, Generic, Literal, Self, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Literal, Self, TypeAlias, TypeVar
 
 import attrs
 
@@ -22,6 +23,7 @@ from harbor_oauth.errors import (
     FlowCancelledError,
     FlowError,
     FlowTimeoutError,
+    IssuerMismatchError,
     ProtocolError,
     ReceiverBindError,
 )
@@ -61,6 +63,10 @@ class _Page:
 
 _DONE: Final = _Page("/done", page.DONE)
 _FAILED: Final = _Page("/failed", page.FAILED)
+
+
+_SHOWING: Final[weakref.WeakSet[LoopbackReceiver[Any]]] = weakref.WeakSet()
+"""Receivers that are done but for their result page."""
 
 
 class LoopbackReceiver(Generic[T]):
@@ -140,13 +146,29 @@ class LoopbackReceiver(Generic[T]):
         failures: list[str] = []
         for port in self._ports:
             try:
-                return bind_loopback(self._host, port)
+                return self._bind_to(port)
             except OSError as error:
                 failures.append(f"{port or 'any'} ({os.strerror(error.errno or 0)})")
         message = f"No port for the sign-in could be opened on {self._host}: {', '.join(failures)}."
         raise ReceiverBindError(
             message, next_step="Close the program that uses the port, then sign in again."
         )
+
+    def _bind_to(self, port: int) -> list[socket.socket]:
+        try:
+            return bind_loopback(self._host, port)
+        except OSError:
+            # The sign-in before this one may still hold it for its result page.
+            shown = [each for each in list(_SHOWING) if each.holds(port)]
+            for receiver in shown:
+                receiver.cancel()
+            if not shown:
+                raise
+            return bind_loopback(self._host, port)
+
+    def holds(self, port: int) -> bool:
+        """Say whether it was started on this port."""
+        return self._authority.endswith(f":{port}")
 
     @property
     def redirect_uri(self) -> str:
@@ -162,9 +184,9 @@ class LoopbackReceiver(Generic[T]):
         Args:
             judge: Called with the raw query of a callback, on the receiver's
                 thread. What it returns is what `wait` returns. An
-                `AuthorizationResponseError` it raises is an answer too, and
-                `wait` raises it. Any other `ProtocolError` means: not the
-                awaited answer, keep waiting.
+                `AuthorizationResponseError` or `IssuerMismatchError` it raises
+                is an answer too, and `wait` raises it. Any other `ProtocolError`
+                means: not the awaited answer, keep waiting.
         """
         with self._lock:
             if not self._answer.done():
@@ -194,6 +216,7 @@ class LoopbackReceiver(Generic[T]):
 
         Raises:
             AuthorizationResponseError: The authorization server refused.
+            IssuerMismatchError: Another one answered (RFC 9207 §2.4).
             FlowTimeoutError: No answer came in time.
             FlowCancelledError: `cancel` or `close` was called.
         """
@@ -221,6 +244,7 @@ class LoopbackReceiver(Generic[T]):
         """
         with self._lock:
             if self._page is not None:
+                _SHOWING.add(self)
                 return
         self.cancel()
 
@@ -255,17 +279,23 @@ class LoopbackReceiver(Generic[T]):
             try:
                 value = self._judge(query)
             except ProtocolError as error:
-                self._refusal = error.message
-                raise
+                if not isinstance(error, IssuerMismatchError):
+                    self._refusal = error.message
+                    raise
+                # It knows the state, so it is this sign-in's, gone astray.
+                self._fail(error, by_browser=by_browser)
             except Exception as error:  # noqa: BLE001 - the server's refusal, or a defect: `wait` raises it
-                self._page = _FAILED if by_browser else None
-                # The traceback's frames hold the query.
-                self._answer.set_exception(error.with_traceback(None))
+                self._fail(error, by_browser=by_browser)
             else:
                 self._page = _DONE if by_browser else None
                 self._answer.set_result(value)
             self._judge = None  # it knows state and verifier
             return True
+
+    def _fail(self, error: Exception, *, by_browser: bool) -> None:
+        self._page = _FAILED if by_browser else None
+        # The traceback's frames hold the query.
+        self._answer.set_exception(error.with_traceback(None))
 
     # What follows runs on the connections' thread.
 

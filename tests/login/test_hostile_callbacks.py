@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from harbor_oauth.client import Harbor
-from harbor_oauth.errors import AuthorizationResponseError, FlowTimeoutError
+from harbor_oauth.errors import AuthorizationResponseError, FlowTimeoutError, IssuerMismatchError
 from harbor_oauth.testing import AuthorizationServer
 
 
@@ -46,7 +46,7 @@ def wrong_callbacks(port: int, state: str) -> list[bytes]:
             f"code=a&code=b&state={state}",
         ),
         *(f"code=x&state={state}&state={state}", f"code=x&error=access_denied&state={state}"),
-        *(f"code=x&state={state}&iss=https%3A%2F%2Fevil.example", f"state={state}&code="),
+        *("iss=https%3A%2F%2Fevil.example&code=x&state=no", f"state={state}&code="),
         *("redirect=https://evil.example", "a=1&" * 100, "code=x&state=" + "s" * 9000),
         *("%00", "code=x%00&state=y", "state[]=a&code=b", "code=x;state=y"),
     ]
@@ -105,6 +105,19 @@ def test_fifty_wrong_callbacks_then_the_right_one(
     assert len(sent) >= 50
     assert issuer.count("token") == 1
     assert "stolen" not in str([request.form for request in issuer.requests])
+
+
+@pytest.mark.parametrize("iss", ["https://evil.example", None])
+def test_another_issuer_s_answer_ends_the_login_at_once(
+    harbor: Harbor, issuer: AuthorizationServer, iss: str | None
+) -> None:
+    """It has the state, so it is this sign-in's, mixed up: no code is sent anywhere."""
+    issuer.amend("authorize", iss=iss, error_description="canary")
+    with pytest.raises(IssuerMismatchError, match="RFC 9207") as caught:
+        harbor.login("practice")
+    assert "canary" not in str(caught.value)
+    assert issuer.count("token") == 0
+    assert harbor.status() == ()
 
 
 def test_a_denied_login_ends_at_once_with_the_server_s_reason(

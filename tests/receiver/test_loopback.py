@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -133,12 +134,25 @@ def test_a_timeout_names_the_last_refusal(receiver: Receiver, get: Get, clock: A
     """Who was refused for a reason learns it, without the values."""
 
     def judge(query: str) -> str:
-        raise IssuerMismatchError("Another server answered.", requirement="RFC 9207 §2.4")
+        raise StateMismatchError("Not this sign-in's.", requirement="RFC 6749 §10.12")
 
     receiver.expect(judge)
     get(receiver, "/callback?code=canary")
-    with pytest.raises(FlowTimeoutError, match="Another server answered") as caught:
+    with pytest.raises(FlowTimeoutError, match="Not this sign-in's") as caught:
         receiver.wait(0)
+    assert "canary" not in str(caught.value)
+
+
+def test_another_issuers_answer_ends_the_wait_at_once(receiver: Receiver, get: Get) -> None:
+    """It is judged after the state, so no stranger sent it; the person sees that it failed."""
+
+    def judge(query: str) -> str:
+        raise IssuerMismatchError("Another server answered.", requirement="RFC 9207 §2.4")
+
+    receiver.expect(judge)
+    assert get(receiver, "/callback?code=canary").startswith(b"HTTP/1.1 303 ")
+    with pytest.raises(IssuerMismatchError) as caught:
+        receiver.wait()
     assert "canary" not in str(caught.value)
 
 
@@ -317,3 +331,25 @@ def test_the_process_ends_while_the_page_is_still_waiting() -> None:
         check=True,
     )
     assert (ended.stdout, ended.stderr) == ("a HTTP/1.1 303\n", "")
+
+
+def test_the_next_sign_in_takes_the_port_of_the_last(get: Get) -> None:
+    """A result page that nobody fetched yet does not cost a new registration."""
+    first = Receiver()
+    first.start()
+    first.expect(lambda query: query)
+    get(first, "/callback?code=good-code")
+    first.close()
+    port = urlsplit(first.redirect_uri).port
+    assert port
+    with Receiver(ports=(port,)) as second:
+        assert second.redirect_uri == first.redirect_uri
+
+
+def test_a_sign_in_that_is_waited_for_keeps_its_port() -> None:
+    """Another one on the same port is told so."""
+    with Receiver() as first:
+        port = urlsplit(first.redirect_uri).port
+        assert port
+        with pytest.raises(ReceiverBindError):
+            Receiver(ports=(port,)).start()
