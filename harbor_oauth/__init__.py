@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         ProtocolError,
         ProviderInvalidError,
         ProviderNotFoundError,
+        ScopeRequiredError,
         TokenResponseError,
         TransportError,
         VaultError,
@@ -56,6 +57,12 @@ if TYPE_CHECKING:
     from harbor_oauth.receiver import LoopbackReceiver
     from harbor_oauth.secret import Secret
     from harbor_oauth.tokens import AccessToken
+    from harbor_oauth.tokens.declared import (
+        ClientCredentialsGrant,
+        IdentityAssertionGrant,
+        JwtBearerGrant,
+    )
+    from harbor_oauth.tokens.sending import Sending
     from harbor_oauth.vault import Vault
 
 __all__ = [
@@ -64,6 +71,7 @@ __all__ = [
     "AuthorizationResponseError",
     "BrowserError",
     "ClientCredentials",
+    "ClientCredentialsGrant",
     "ClientRequiredError",
     "ConfigurationError",
     "FlowCancelledError",
@@ -74,6 +82,8 @@ __all__ = [
     "HarborError",
     "HttpRequest",
     "HttpResponse",
+    "IdentityAssertionGrant",
+    "JwtBearerGrant",
     "LoginRequiredError",
     "LogoutResult",
     "LoopbackReceiver",
@@ -84,7 +94,9 @@ __all__ = [
     "ProviderInvalidError",
     "ProviderNotFoundError",
     "Resource",
+    "ScopeRequiredError",
     "Secret",
+    "Sending",
     "TokenResponseError",
     "TransportError",
     "Vault",
@@ -104,10 +116,13 @@ _ERRORS: Final = "harbor_oauth.errors"
 _HOMES: Final = {
     "AccessToken": "harbor_oauth.tokens",
     "ClientCredentials": "harbor_oauth.protocol.client_auth",
+    "ClientCredentialsGrant": "harbor_oauth.tokens.declared",
     "GrantStatus": "harbor_oauth.client",
     "Harbor": "harbor_oauth.client",
     "HttpRequest": "harbor_oauth.protocol.http",
     "HttpResponse": "harbor_oauth.protocol.http",
+    "IdentityAssertionGrant": "harbor_oauth.tokens.declared",
+    "JwtBearerGrant": "harbor_oauth.tokens.declared",
     "LogoutResult": "harbor_oauth.client",
     "LoopbackReceiver": "harbor_oauth.receiver",
     "OAuthProvider": "harbor_oauth.providers",
@@ -115,6 +130,7 @@ _HOMES: Final = {
     "Provider": "harbor_oauth.providers",
     "Resource": "harbor_oauth.providers",
     "Secret": "harbor_oauth.secret",
+    "Sending": "harbor_oauth.tokens.sending",
     "Vault": "harbor_oauth.vault",
     **dict.fromkeys(
         (

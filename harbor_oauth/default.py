@@ -25,7 +25,7 @@ __all__ = [
 
 
 @functools.cache
-def _harbor() -> Harbor:
+def default_harbor() -> Harbor:
     return Harbor()
 
 
@@ -38,27 +38,29 @@ def login(
     on_url: Callable[[str], None] | None = None,
 ) -> GrantStatus:
     """Sign a person in through the browser; see `Harbor.login`."""
-    return _harbor().login(grant, account=account, scopes=scopes, timeout=timeout, on_url=on_url)
+    return default_harbor().login(
+        grant, account=account, scopes=scopes, timeout=timeout, on_url=on_url
+    )
 
 
 def token(grant: str) -> AccessToken:
     """Return a valid access token; see `Harbor.token`."""
-    return _harbor().token(grant)
+    return default_harbor().token(grant)
 
 
 def session(grant: str) -> GrantSession:
     """Return a requests session with a grant's token; see `Harbor.session`."""
-    return _harbor().session(grant)
+    return default_harbor().session(grant)
 
 
 def logout(grant: str, *, local_only: bool = False) -> LogoutResult:
     """Revoke a grant, then forget it; see `Harbor.logout`."""
-    return _harbor().logout(grant, local_only=local_only)
+    return default_harbor().logout(grant, local_only=local_only)
 
 
 def status() -> tuple[GrantStatus, ...]:
     """Describe every stored grant; see `Harbor.status`."""
-    return _harbor().status()
+    return default_harbor().status()
 
 
 async def login_async(
@@ -70,16 +72,16 @@ async def login_async(
     on_url: Callable[[str], None] | None = None,
 ) -> GrantStatus:
     """Await `login`, done in a thread."""
-    return await _harbor().login_async(
+    return await default_harbor().login_async(
         grant, account=account, scopes=scopes, timeout=timeout, on_url=on_url
     )
 
 
 async def token_async(grant: str) -> AccessToken:
     """Await `token`, done in a thread."""
-    return await _harbor().token_async(grant)
+    return await default_harbor().token_async(grant)
 
 
 async def logout_async(grant: str, *, local_only: bool = False) -> LogoutResult:
     """Await `logout`, done in a thread."""
-    return await _harbor().logout_async(grant, local_only=local_only)
+    return await default_harbor().logout_async(grant, local_only=local_only)

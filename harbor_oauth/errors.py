@@ -26,6 +26,7 @@ HarborError
 │  ├─ RegistrationResponseError  RFC 7591 §3.2.2
 │  └─ RevocationResponseError    RFC 7009 §2.2.1
 ├─ LoginRequiredError            a person has to sign in
+├─ ScopeRequiredError            a person has to grant more scopes
 ├─ WrongResourceError            the token is not for that origin
 ├─ FlowError                     a sign-in ended without an answer
 │  ├─ FlowTimeoutError
@@ -75,6 +76,7 @@ __all__ = [
     "RegistrationResponseError",
     "ResourceMismatchError",
     "RevocationResponseError",
+    "ScopeRequiredError",
     "ServerNotFoundError",
     "StateMismatchError",
     "TokenResponseError",
@@ -212,7 +214,11 @@ class OAuthResponseError(HarborError):
 
 
 class AuthorizationResponseError(OAuthResponseError):
-    """The authorization server refused at the redirect (RFC 6749 §4.1.2.1)."""
+    """The authorization server or the person refused the sign-in.
+
+    At the redirect (RFC 6749 §4.1.2.1), or before a person was asked (RFC 9126
+    §2.3, RFC 8628 §3.2), or when a device's code was denied (RFC 8628 §3.5).
+    """
 
 
 class TokenResponseError(OAuthResponseError):
@@ -240,6 +246,33 @@ class LoginRequiredError(HarborError):
         super().__init__(message, next_step=next_step)
         self.grant = grant
         self.cause = cause
+
+
+class ScopeRequiredError(HarborError):
+    """The grant's scopes are not enough, and only a person can grant more (RFC 6750 §3.1).
+
+    A refresh never helps: it gives the same scopes.
+
+    Attributes:
+        grant: The grant's name.
+        missing: The scopes the server asks for and the grant lacks.
+        have: The scopes the grant has.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        grant: str,
+        missing: tuple[str, ...],
+        have: tuple[str, ...],
+        next_step: str = "",
+    ) -> None:
+        """Keep both sets apart, so that a front end can show the difference."""
+        super().__init__(message, next_step=next_step)
+        self.grant = grant
+        self.missing = missing
+        self.have = have
 
 
 class WrongResourceError(HarborError):

@@ -9,18 +9,25 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import attrs
+
 from harbor_oauth.errors import ConfigurationError
+from harbor_oauth.flows.cache import MetadataCache
 from harbor_oauth.providers import Provider, Resource, check_server_name, discovered_provider
 from harbor_oauth.providers.names import SHIPPED_PROVIDERS
 from harbor_oauth.registry import InstalledProvider, Registry
 from harbor_oauth.secret import Secret
 from harbor_oauth.settings import Settings, load_settings
+from harbor_oauth.tokens.dpop import DPoPNonces
 from harbor_oauth.vault import GrantKey
 
 if TYPE_CHECKING:
+    from harbor_oauth.flows import Discovery
     from harbor_oauth.protocol.client_auth import ClientCredentials
     from harbor_oauth.protocol.http import Transport
     from harbor_oauth.tokens import AccessToken, TokenSource
+    from harbor_oauth.tokens.declared import UnattendedGrant
+    from harbor_oauth.tokens.unattended import Unattended
     from harbor_oauth.vault import Vault
     from harbor_oauth.vault.legacy import ImportReport
 
@@ -51,6 +58,8 @@ class HarborParts:
         environ: Mapping[str, str] | None = None,
         home: Path | None = None,
         passphrase: Callable[[], Secret] | None = None,
+        unattended: Mapping[str, UnattendedGrant] | None = None,
+        client_metadata_url: str | None = None,
     ) -> None:
         """Compose; nothing is opened yet."""
         self._vault = vault
@@ -68,10 +77,17 @@ class HarborParts:
         self._environ = dict(os.environ if environ is None else environ)
         self._home = home
         self._passphrase = passphrase
+        self._unattended = dict(unattended or {})
+        self._client_metadata_url = client_metadata_url
         self._settings: Settings | None = None
         self._source: TokenSource | None = None
         self._keys: dict[str, tuple[int, GrantKey]] = {}
         self._given: dict[str, AccessToken | None] = {}
+        self._metadata = MetadataCache(monotonic)
+        self._found: dict[tuple[str, str], tuple[float, Discovery]] = {}
+        self._nonces = DPoPNonces()
+        self._resource_nonces = DPoPNonces()
+        self._asking = threading.Lock()
         self._lock = threading.RLock()
 
     @property
@@ -79,7 +95,11 @@ class HarborParts:
         """The configuration, read at first use."""
         with self._lock:
             if self._settings is None:
-                self._settings = load_settings(self._environ, home=self._home)
+                settings = load_settings(self._environ, home=self._home)
+                if self._client_metadata_url is not None:
+                    url = self._client_metadata_url
+                    settings = attrs.evolve(settings, client_metadata_url=url)
+                self._settings = settings
             return self._settings
 
     def reload_settings(self) -> Settings:
@@ -135,12 +155,29 @@ class HarborParts:
                     self.vault,
                     self.transport,
                     resource_of=self._resource_of,
+                    unattended=self._declared_grants(),
                     clock=self._clock,
                     monotonic=self._monotonic,
                     sleep=self._sleep,
                     entropy=self._entropy,
                 )
             return self._source
+
+    def _declared_grants(self) -> Unattended | None:
+        if not self._unattended:
+            return None
+        from harbor_oauth.tokens.unattended import Unattended  # noqa: PLC0415 - late
+
+        return Unattended(
+            self.vault,
+            self.transport,
+            self._unattended,
+            self._metadata,
+            self._clock,
+            self._monotonic,
+            self._sleep,
+            self._entropy,
+        )
 
     def close(self) -> None:
         """Close the vault; the next call opens it again.

@@ -14,12 +14,12 @@ import requests
 from requests_oauthlib import OAuth2Session
 
 from harbor_oauth.errors import HarborError
-from harbor_oauth.tokens import AccessToken
+from harbor_oauth.tokens.sending import Sending
 from harbor_oauth.transport import system_trust_adapter
 
 __all__ = ["GrantSession"]
 
-_UNAUTHORIZED: Final = 401
+_OURS: Final = frozenset({"authorization", "dpop"})
 
 
 class GrantSession(OAuth2Session):
@@ -29,21 +29,14 @@ class GrantSession(OAuth2Session):
     be sent again. Redirects are followed only where the token may go too.
 
     Args:
-        token: Returns a valid access token.
-        rejected: Is told of a token that was refused; says whether there is another.
+        sending: Returns what sends one request with the grant's token.
         check: Raises for a URL the token must not be sent to.
     """
 
-    def __init__(
-        self,
-        token: Callable[[], AccessToken],
-        rejected: Callable[[AccessToken], bool],
-        check: Callable[[str], None],
-    ) -> None:
+    def __init__(self, sending: Callable[[], Sending], check: Callable[[str], None]) -> None:
         """Hold no token: each request asks for the current one."""
         super().__init__()
-        self._harbor_token = token
-        self._harbor_rejected = rejected
+        self._harbor_sending = sending
         self._harbor_check = check
         self.mount("https://", system_trust_adapter())
 
@@ -63,30 +56,28 @@ class GrantSession(OAuth2Session):
                 nothing is sent.
             LoginRequiredError: A person has to sign in.
         """
-        self._harbor_check(url)
-        token = self._harbor_token()
-        response = self._send_with(token, method, url, *args, **kwargs)
-        if response.status_code != _UNAUTHORIZED or not _repeatable(kwargs):
-            return response
-        if not self._harbor_rejected(token):
-            return response
-        response.close()
-        return self._send_with(self._harbor_token(), method, url, *args, **kwargs)
+        sending = self._harbor_sending()
+        while True:
+            fields = sending.headers(method.upper(), url)
+            response = self._send_with(fields, method, url, *args, **kwargs)
+            if not _repeatable(kwargs) or not sending.again(response.status_code, response.headers):
+                return response
+            response.close()
 
     def _send_with(
         self,
-        token: AccessToken,
+        fields: dict[str, str],
         method: str,
         url: str,
         *args: Any,  # noqa: ANN401 - as requests has it
         **kwargs: Any,  # noqa: ANN401 - as requests has it
     ) -> requests.Response:
-        headers = {
+        own = {
             name: value
             for name, value in (kwargs.pop("headers", None) or {}).items()
-            if name.lower() != "authorization"
+            if name.lower() not in _OURS
         }
-        kwargs["headers"] = {**headers, "Authorization": token.authorization}
+        kwargs["headers"] = {**own, **fields}
         return requests.Session.request(self, method, url, *args, **kwargs)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:

@@ -17,11 +17,17 @@ from typing import Any, Final
 import attrs
 
 from harbor_oauth.errors import ConfigurationError
+from harbor_oauth.protocol.client_metadata import client_id_fault
 from harbor_oauth.secret import Secret
 
 __all__ = ["CONFIG_VERSION", "ServerEntry", "Settings", "home_directory", "load_settings"]
 
 CONFIG_VERSION: Final = 1
+
+# provider[/resource][@account], as the vault's names have it.
+_WORD: Final = "[a-z0-9][a-z0-9-]{0,63}"
+_GRANT: Final = re.compile(rf"{_WORD}(?:/{_WORD})?(?:@[^\s\x00-\x1f\x7f-\x9f/:]{{1,128}})?")
+_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 §3.3
 
 
 def _frozen(value: Mapping[str, str]) -> Mapping[str, str]:
@@ -66,6 +72,8 @@ class Settings:
         servers: The docked servers by name.
         issuers_without_s256: Issuers with a stored exception for metadata that
             omits `code_challenge_methods_supported`.
+        scope_ceilings: Grant names, as they are written there, to the only
+            scopes that are ever asked for on behalf of that grant.
         environ: The environment all of this was read from.
     """
 
@@ -76,6 +84,7 @@ class Settings:
     client_metadata_url: str | None = None
     servers: Mapping[str, ServerEntry] = attrs.field(factory=dict)
     issuers_without_s256: frozenset[str] = frozenset()
+    scope_ceilings: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
     environ: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
     @property
@@ -160,11 +169,10 @@ def load_settings(
         vault=environ.get("HARBOR_VAULT") or vault or None,
         key_file=path("HARBOR_VAULT_KEY_FILE", "key_file"),
         passphrase_file=path("HARBOR_VAULT_PASSPHRASE_FILE", "passphrase_file"),
-        client_metadata_url=reader.text(
-            harbor, "client_metadata_url", "harbor.client_metadata_url"
-        ),
+        client_metadata_url=reader.client_metadata_url(harbor),
         servers=MappingProxyType(reader.servers(document)),
         issuers_without_s256=frozenset(reader.issuers_without_s256(document)),
+        scope_ceilings=MappingProxyType(reader.scope_ceilings(document)),
         environ=MappingProxyType(environ),
     )
 
@@ -244,6 +252,31 @@ class _Reader:
             raise self.wrong(place, "a table of strings")
         return table
 
+    def client_metadata_url(self, harbor: Mapping[str, Any]) -> str | None:
+        place = "harbor.client_metadata_url"
+        url = self.text(harbor, "client_metadata_url", place)
+        if url and (fault := client_id_fault(url)):
+            raise self.wrong(place, f"the URL of a client ID metadata document (it {fault})")
+        return url or None
+
+    def scope_ceilings(self, document: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+        tables = self.table(document, "grants", "grants")
+        return {
+            name: ceiling
+            for name in tables
+            if (ceiling := self.scope_ceiling(tables, name)) is not None
+        }
+
+    def scope_ceiling(self, tables: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
+        place = f'grants."{name}"'
+        if not _GRANT.fullmatch(name):
+            raise self.wrong(place, "the name of a grant, provider[/resource][@account]")
+        scopes = self.table(tables, name, place).get("scope_ceiling")
+        # An empty one would ask for no scope, which means a server's own default.
+        if scopes is not None and not _is_scopes(scopes):
+            raise self.wrong(f"{place}.scope_ceiling", "a list of scopes, each one word")
+        return None if scopes is None else tuple(scopes)
+
     def issuers_without_s256(self, document: Mapping[str, Any]) -> list[str]:
         tables = self.table(document, "issuers", "issuers")
         return [issuer for issuer in tables if self.allows_missing_s256(tables, issuer)]
@@ -278,3 +311,12 @@ class _Reader:
             env=self.strings(table, "env", f"{place}.env"),
             enabled=self.flag(table, "enabled", f"{place}.enabled", default=True),
         )
+
+
+def _is_scopes(value: object) -> bool:
+    """Say whether a value is a list of scopes, and not an empty one."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(scope, str) and _SCOPE.fullmatch(scope) for scope in value)
+    )

@@ -188,7 +188,7 @@ async def awaited():
 
 asyncio.run(awaited())
 from harbor_oauth import default
-print(default._harbor() is default._harbor())
+print(default.default_harbor() is default.default_harbor())
 """
 BROWSER = """
 import sys, urllib.request

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harbor_oauth.login.clients import ClientSources
-from harbor_oauth.login.session import LoginParts, LoginSession
+from harbor_oauth.login.device import DeviceSession
+from harbor_oauth.login.session import Asked, LoginParts, LoginSession
 
-__all__ = ["ClientSources", "LoginParts", "LoginSession"]
+__all__ = ["Asked", "ClientSources", "DeviceSession", "LoginParts", "LoginSession"]

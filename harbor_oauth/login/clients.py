@@ -91,7 +91,13 @@ class ClientSources:
     clock: Callable[[], float]
 
     def choose(
-        self, provider: Provider, resource: Resource, metadata: ServerMetadata, *, anew: bool
+        self,
+        provider: Provider,
+        resource: Resource,
+        metadata: ServerMetadata,
+        *,
+        anew: bool,
+        device: bool = False,
     ) -> ChosenClient | None:
         """Return the first client that is known, or None when one must be registered.
 
@@ -100,6 +106,7 @@ class ClientSources:
             resource: For what.
             metadata: The authorization server it has to be known to.
             anew: Leave out a stored registration: the server refused it.
+            device: Whether the registration has to be for the device grant.
 
         Raises:
             ClientRequiredError: None is known and the server registers none.
@@ -113,7 +120,7 @@ class ClientSources:
         )
         if chosen is not None:
             return chosen
-        if not anew and (stored := self._registration(provider, resource, metadata)):
+        if not anew and (stored := self._registration(provider, resource, metadata, device=device)):
             return stored
         if Registration.DYNAMIC in resource.registration and metadata.registration_endpoint:
             return None
@@ -178,9 +185,11 @@ class ClientSources:
         return None
 
     def _registration(
-        self, provider: Provider, resource: Resource, metadata: ServerMetadata
+        self, provider: Provider, resource: Resource, metadata: ServerMetadata, *, device: bool
     ) -> ChosenClient | None:
-        found = self.vault.registration(metadata.issuer, provider.name, resource.name)
+        found = self.vault.registration(
+            metadata.issuer, provider.name, resource.name, device=device
+        )
         if found is None:
             return None
         record = found[0]
@@ -227,12 +236,12 @@ def registered_client(
     resource: Resource,
     metadata: ServerMetadata,
     answer: ClientInformation,
-    redirect_uri: str,
+    redirect_uri: str | None,
 ) -> ChosenClient:
     """Return a client that was registered just now; it is stored with the grant.
 
     The registration it replaces stays until then, because a grant that still
-    works is refreshed with it.
+    works is refreshed with it. One without a redirect URI is for the device grant.
     """
     record = ClientRecord(
         kind="registered",
@@ -245,7 +254,9 @@ def registered_client(
         registration_client_uri=answer.registration_client_uri,
         client_secret_expires_at=answer.client_secret_expires_at,
     )
-    name = client_record_name(metadata.issuer, provider.name, resource.name)
+    name = client_record_name(
+        metadata.issuer, provider.name, resource.name, device=redirect_uri is None
+    )
     return ChosenClient(answer.credentials(), redirect_uri=redirect_uri, registered=(name, record))
 
 

@@ -1,9 +1,8 @@
-"""What a sign-in has fixed before the browser opens, and the grant it becomes."""
+"""What a sign-in has fixed before the browser opens."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal, cast
+from collections.abc import Callable, Mapping
 
 import attrs
 
@@ -11,82 +10,29 @@ from harbor_oauth.errors import ConfigurationError
 from harbor_oauth.flows.discovery import Discovery
 from harbor_oauth.flows.tokens import TokenEndpoint
 from harbor_oauth.login.clients import ChosenClient
+from harbor_oauth.login.storing import Redemption
 from harbor_oauth.protocol.authorization import AuthorizationRequest, new_state
-from harbor_oauth.protocol.metadata import ServerMetadata
 from harbor_oauth.protocol.pkce import PKCE
-from harbor_oauth.protocol.token import TokenResponse
 from harbor_oauth.providers import Resource
-from harbor_oauth.vault import GrantKey, GrantRecord
+from harbor_oauth.secret import Secret
 
-__all__ = ["Pending", "prepare"]
+__all__ = ["Pending", "prepare", "scopes_to_ask", "token_endpoint"]
 
 
 @attrs.frozen
-class Pending:
+class Pending(Redemption):
     """Everything the answer is judged and redeemed by.
-
-    What a server says later cannot send the code anywhere else (RFC 9207 §2.4).
 
     Attributes:
         request: What the browser asks.
-        endpoint: Where the code is redeemed, and as whom.
-        metadata: The authorization server.
-        client: The client, and what the vault has to learn of it.
-        scopes: What is asked for; empty leaves it to the server.
     """
 
     request: AuthorizationRequest
-    endpoint: TokenEndpoint
-    metadata: ServerMetadata
-    client: ChosenClient
-    scopes: tuple[str, ...]
 
-    def record(
-        self,
-        key: GrantKey,
-        resource: Resource,
-        answer: TokenResponse,
-        *,
-        account: str | None,
-        now: float,
-    ) -> GrantRecord:
-        """Return the grant that the token endpoint's answer makes.
-
-        Args:
-            key: The grant's name.
-            resource: What it is for.
-            answer: The token endpoint's answer.
-            account: Who signed in, if that is known.
-            now: Unix seconds, UTC.
-        """
-        client = self.client.credentials
-        return GrantRecord(
-            provider=key.provider,
-            resource_name=key.resource,
-            account_label=key.account,
-            issuer=self.metadata.issuer,
-            authorization_endpoint=self.metadata.authorization_endpoint,
-            token_endpoint=self.endpoint.url,
-            revocation_endpoint=self.metadata.revocation_endpoint,
-            revocation_auth_methods=self.metadata.revocation_endpoint_auth_methods_supported,
-            client_id=client.client_id,
-            client_secret=client.client_secret,
-            token_endpoint_auth_method=client.token_endpoint_auth_method,
-            redirect_uri=self.request.redirect_uri,
-            resource=self.endpoint.resource,
-            allowed_origins=resource.allowed_origins,
-            granted_scopes=answer.scopes,
-            requested_scopes=self.scopes,
-            scope_separator=resource.scope_separator,
-            access_token=answer.access_token,
-            refresh_token=answer.refresh_token,
-            token_type=answer.token_type,
-            expires_at=answer.expires_at,
-            obtained_at=now,
-            account=account,
-            token_encoding=cast("Literal['form', 'json']", self.endpoint.encoding),
-            token_parameters=resource.token_parameters,
-        )
+    @property
+    def redirect_uri(self) -> str:
+        """Where the browser is sent back to."""
+        return self.request.redirect_uri
 
 
 def prepare(
@@ -95,41 +41,64 @@ def prepare(
     client: ChosenClient,
     *,
     redirect_uri: str,
-    scopes: Sequence[str] | None,
+    scopes: tuple[str, ...],
     entropy: Callable[[int], bytes],
-) -> Pending:
-    """Make the authorization request, and fix what its answer will be held against.
+    parameters: Mapping[str, str] | None = None,
+) -> AuthorizationRequest:
+    """Make the authorization request, which fixes what its answer is held against.
 
     Args:
         resource: What a token is wanted for.
         discovery: What is known of its authorization server.
         client: Who asks.
         redirect_uri: Where the answer is waited for.
-        scopes: What to ask for; the provider's or server's default when None.
+        scopes: What to ask for; see `scopes_to_ask`.
         entropy: A source of random bytes.
+        parameters: Parameters of this request besides the provider's.
 
     Raises:
-        ConfigurationError: The server has no authorization or token endpoint.
+        ConfigurationError: The server has no authorization endpoint.
     """
     metadata = discovery.metadata
-    if metadata.authorization_endpoint is None or metadata.token_endpoint is None:
+    if metadata.authorization_endpoint is None:
         raise ConfigurationError(
-            f"{metadata.issuer} names no authorization and token endpoint: nobody can sign in."
+            f"{metadata.issuer} names no authorization endpoint: nobody can sign in."
         )
-    wanted = _wanted(scopes, discovery)
-    request = AuthorizationRequest(
+    return AuthorizationRequest(
         authorization_endpoint=metadata.authorization_endpoint,
         client_id=client.credentials.client_id,
         redirect_uri=redirect_uri,
-        scope=resource.scope_separator.join(wanted) or None,
+        scope=resource.scope_separator.join(scopes) or None,
         state=new_state(entropy),
         pkce=PKCE.generate(entropy),
         issuer=metadata.issuer,
         iss_required=metadata.authorization_response_iss_parameter_supported,
         resource=discovery.resource,
-        parameters=resource.authorization_parameters,
+        parameters={**resource.authorization_parameters, **(parameters or {})},
     )
-    endpoint = TokenEndpoint(
+
+
+def token_endpoint(
+    resource: Resource,
+    discovery: Discovery,
+    client: ChosenClient,
+    client_assertion: Callable[[], Secret] | None,
+) -> TokenEndpoint:
+    """Return where tokens come from, as it wants to be asked.
+
+    Args:
+        resource: What a token is wanted for.
+        discovery: What is known of its authorization server.
+        client: Who asks.
+        client_assertion: Signs for a client with a key; None for any other.
+
+    Raises:
+        ConfigurationError: The server has no token endpoint.
+    """
+    metadata = discovery.metadata
+    if metadata.token_endpoint is None:
+        raise ConfigurationError(f"{metadata.issuer} names no token endpoint: nobody can sign in.")
+    return TokenEndpoint(
         url=metadata.token_endpoint,
         client=client.credentials,
         resource=discovery.resource,
@@ -137,13 +106,41 @@ def prepare(
         encoding=resource.token_encoding,
         scope_separator=resource.scope_separator,
         mend=resource.quirks.token_response,
+        client_assertion=client_assertion,
+        allowed_token_types=frozenset({"dpop"} if discovery.dpop else {"bearer"}),
     )
-    return Pending(request, endpoint, metadata, client, wanted)
 
 
-def _wanted(scopes: Sequence[str] | None, discovery: Discovery) -> tuple[str, ...]:
-    wanted = tuple((discovery.scopes if scopes is None else scopes) or ())
+def scopes_to_ask(
+    discovery: Discovery,
+    *,
+    scopes: tuple[str, ...] | None,
+    held: tuple[str, ...],
+    ceiling: tuple[str, ...] | None,
+) -> tuple[str, ...]:
+    """Return what to ask for; empty leaves it to the server.
+
+    Args:
+        discovery: What is known of the authorization server.
+        scopes: What the caller wants; the provider's or server's default when None.
+        held: What was asked for before, and is not to be lost.
+        ceiling: All that the user allows to be asked for; None for anything.
+
+    Raises:
+        ConfigurationError: The ceiling leaves nothing of what is wanted.
+    """
+    default = discovery.scopes if scopes is None else scopes
+    wanted = tuple(dict.fromkeys((*held, *(default or ()))))
     supported = discovery.metadata.scopes_supported or ()
     if wanted and "offline_access" in supported and "offline_access" not in wanted:
-        return (*wanted, "offline_access")  # MCP: only when this server lists it
-    return wanted
+        wanted = (*wanted, "offline_access")  # MCP: only when this server lists it
+    if ceiling is None:
+        return wanted
+    allowed = tuple(scope for scope in wanted if scope in ceiling)
+    if wanted and not allowed:
+        # Asking for nothing would leave the choice to the server.
+        raise ConfigurationError(
+            f"The scope ceiling allows none of the scopes to ask for: {' '.join(wanted)}.",
+            next_step="Raise it in config.toml, or ask for others.",
+        )
+    return allowed

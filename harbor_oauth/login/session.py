@@ -8,7 +8,7 @@ before, whatever is interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Self, cast
 from urllib.parse import urlsplit
 
@@ -17,29 +17,34 @@ import attrs
 from harbor_oauth.errors import (
     ConfigurationError,
     HarborError,
+    MalformedResponseError,
+    OAuthResponseError,
     ReceiverBindError,
-    VaultConflictError,
 )
 from harbor_oauth.flows import discover, exchange_code, look_up_account, register_client
+from harbor_oauth.flows.cache import MetadataCache
 from harbor_oauth.flows.discovery import Discovery
+from harbor_oauth.flows.pushed import push_authorization_request
 from harbor_oauth.login.clients import ChosenClient, ClientSources, registered_client
-from harbor_oauth.login.pending import Pending, prepare
+from harbor_oauth.login.pending import Pending, prepare, scopes_to_ask, token_endpoint
+from harbor_oauth.login.storing import store_login
+from harbor_oauth.login.unchanged import check_unchanged
 from harbor_oauth.protocol.authorization import parse_authorization_response
-from harbor_oauth.protocol.http import HttpRequest, Transport
+from harbor_oauth.protocol.challenge import Challenge
+from harbor_oauth.protocol.http import HttpRequest, Transport, naming
 from harbor_oauth.providers import Provider, Resource
 from harbor_oauth.receiver import LoopbackReceiver
 from harbor_oauth.secret import Secret
-from harbor_oauth.tokens.history import LOGIN, event, fingerprint
-from harbor_oauth.vault import Append, ClearIntent, GrantKey, GrantRecord, Vault, grant_record_name
+from harbor_oauth.tokens.dpop import DPoPNonces
+from harbor_oauth.tokens.keys import assertions, new_dpop_key, proving, thumbprint
+from harbor_oauth.vault import GrantKey, GrantRecord, Vault
 
 if TYPE_CHECKING:
     from harbor_oauth.receiver.loopback import LoopbackHost
 
-__all__ = ["DEFAULT_TIMEOUT", "LoginParts", "LoginSession"]
+__all__ = ["DEFAULT_TIMEOUT", "Asked", "LoginParts", "LoginSession"]
 
 DEFAULT_TIMEOUT: Final = 300.0
-
-_STORE_ATTEMPTS: Final = 5
 
 # What a server answers, without a redirect, to a client it has forgotten.
 _CLIENT_REFUSED: Final = frozenset({400, 401})
@@ -55,6 +60,8 @@ class LoginParts:
         clients: Where clients come from.
         issuers_without_s256: Issuers with a stored exception.
         client_name: What a registration is called on the consent page.
+        cache: Server metadata read before.
+        nonces: What servers want in proofs of possession (RFC 9449 §8).
         clock: Unix seconds, UTC.
         monotonic: Seconds that never go back.
         entropy: A source of random bytes, such as `os.urandom`.
@@ -65,9 +72,29 @@ class LoginParts:
     clients: ClientSources
     issuers_without_s256: frozenset[str]
     client_name: str
+    cache: MetadataCache
+    nonces: DPoPNonces
     clock: Callable[[], float]
     monotonic: Callable[[], float]
     entropy: Callable[[int], bytes]
+
+
+@attrs.frozen
+class Asked:
+    """What is asked for, and what is known already.
+
+    Attributes:
+        scopes: What to ask for; the provider's or server's default when None.
+        ceiling: All that the user allows to be asked for; None for anything.
+        challenge: The server's answer to a request without a good token, which
+            spares asking it.
+        found: What was found out about the server a moment ago.
+    """
+
+    scopes: tuple[str, ...] | None = None
+    ceiling: tuple[str, ...] | None = None
+    challenge: Challenge | None = None
+    found: Discovery | None = None
 
 
 class LoginSession:
@@ -83,7 +110,7 @@ class LoginSession:
         provider: Whom to sign in to.
         resource: What for.
         key: The grant to make or replace.
-        scopes: What to ask for; the provider's or server's default when None.
+        asked: What to ask for.
     """
 
     def __init__(
@@ -92,17 +119,17 @@ class LoginSession:
         provider: Provider,
         resource: Resource,
         key: GrantKey,
-        *,
-        scopes: Sequence[str] | None = None,
+        asked: Asked | None = None,
     ) -> None:
         """Do nothing yet."""
         self._parts = parts
         self._provider = provider
         self._resource = resource
         self._key = key
-        self._scopes = None if scopes is None else tuple(scopes)
+        self._asked = asked or Asked()
         self._receiver: LoopbackReceiver[Secret] | None = None
         self._pending: Pending | None = None
+        self._url = ""
 
     # --- beginning ------------------------------------------------------------
 
@@ -121,10 +148,12 @@ class LoginSession:
             VaultError: The grant could not be stored afterwards.
         """
         self._parts.vault.prove()
-        discovery = discover(
+        discovery = self._asked.found or discover(
             self._parts.transport,
             self._resource,
+            challenge=self._asked.challenge,
             issuers_without_s256=self._parts.issuers_without_s256,
+            cache=self._parts.cache,
         )
         if discovery is None:
             raise ConfigurationError(
@@ -132,15 +161,37 @@ class LoginSession:
                 next_step="Dock it with --skip-auth.",
             )
         try:
-            client = self._client(discovery, anew=anew)
-            self._pending = self._prepare(discovery, client)
-            if client.reused and self._forgotten():
+            if not self._attempt(discovery, anew=anew):
                 self._close_receiver()
-                self._pending = self._prepare(discovery, self._client(discovery, anew=True))
+                self._attempt(discovery, anew=True)
         except BaseException:
             self.cancel()
             raise
         return self
+
+    def _attempt(self, discovery: Discovery, *, anew: bool) -> bool:
+        """Prepare everything up to the URL; False if the server forgot the stored client."""
+        client = self._client(discovery, anew=anew)
+        held = self._parts.vault.grant(self._key)
+        check_unchanged(held[0] if held else None, discovery.metadata, client, str(self._key))
+        self._pending = pending = self._prepare(discovery, client, held[0] if held else None)
+        if discovery.metadata.pushed_authorization_request_endpoint is None:
+            self._url = pending.request.url()
+            return not (client.reused and self._forgotten())
+        try:
+            self._url = push_authorization_request(
+                self._proving(pending),
+                discovery.metadata,
+                client.credentials,
+                pending.request,
+                clock=self._parts.clock,
+                client_assertion=pending.endpoint.client_assertion,
+            )
+        except OAuthResponseError as error:
+            if not client.reused or error.error != "invalid_client":
+                raise
+            return False
+        return True
 
     def _client(self, discovery: Discovery, *, anew: bool) -> ChosenClient:
         """Choose a client and open the port its redirect URI names."""
@@ -158,7 +209,7 @@ class LoginSession:
         if chosen is not None:
             return chosen
         answer = register_client(
-            self._parts.transport,
+            naming(self._parts.transport, discovery.named_by),
             metadata.registration_endpoint or "",
             redirect_uri=redirect_uri,
             client_name=self._parts.client_name,
@@ -177,20 +228,47 @@ class LoginSession:
         receiver.start()
         return receiver.redirect_uri
 
-    def _prepare(self, discovery: Discovery, client: ChosenClient) -> Pending:
+    def _prepare(
+        self, discovery: Discovery, client: ChosenClient, held: GrantRecord | None
+    ) -> Pending:
         assert self._receiver is not None  # noqa: S101 - `_client` has opened it
         paste = self._resource.redirect.paste_uri if self._resource.redirect.paste else None
-        pending = prepare(
+        keep = self._asked.challenge and held and held.issuer == discovery.metadata.issuer
+        scopes = scopes_to_ask(
+            discovery,
+            scopes=self._asked.scopes,
+            held=held.requested_scopes if keep and held else (),
+            ceiling=self._asked.ceiling,
+        )
+        dpop_key = new_dpop_key() if discovery.dpop else None
+        request = prepare(
             self._resource,
             discovery,
             client,
             redirect_uri=paste or self._receiver.redirect_uri,
-            scopes=self._scopes,
+            scopes=scopes,
+            entropy=self._parts.entropy,
+            parameters={"dpop_jkt": thumbprint(dpop_key)} if dpop_key else None,
+        )
+        self._receiver.expect(lambda query: parse_authorization_response(query, request))
+        assertion = assertions(
+            client.credentials,
+            discovery.metadata.issuer,
+            clock=self._parts.clock,
             entropy=self._parts.entropy,
         )
-        request = pending.request
-        self._receiver.expect(lambda query: parse_authorization_response(query, request))
-        return pending
+        endpoint = token_endpoint(self._resource, discovery, client, assertion)
+        return Pending(endpoint, discovery, client, scopes, dpop_key, request)
+
+    def _proving(self, pending: Pending) -> Transport:
+        """Return how this sign-in's authorization server is spoken to."""
+        return proving(
+            naming(self._parts.transport, pending.discovery.named_by),
+            pending.dpop_key,
+            self._parts.nonces,
+            clock=self._parts.clock,
+            entropy=self._parts.entropy,
+        )
 
     def _forgotten(self) -> bool:
         """Ask the authorization endpoint, before a person does, whether it knows the client.
@@ -199,7 +277,8 @@ class LoginSession:
         where no program sees it (supabase/mcp #355).
         """
         try:
-            response = self._parts.transport(
+            transport = naming(self._parts.transport, self._begun().discovery.named_by)
+            response = transport(
                 HttpRequest("GET", self.url, {"Accept": "text/html"}, limit=1024 * 1024)
             )
         except HarborError:
@@ -210,8 +289,9 @@ class LoginSession:
 
     @property
     def url(self) -> str:
-        """The URL to open in the person's own browser; it holds the `state`."""
-        return self._begun().request.url()
+        """The URL to open in the person's own browser, once; it holds the `state`."""
+        self._begun()
+        return self._url
 
     @property
     def redirect_uri(self) -> str:
@@ -258,22 +338,33 @@ class LoginSession:
         if self._receiver is None:
             raise ConfigurationError("This sign-in is over.", next_step="Begin another.")
         code = self._receiver.wait(timeout)
-        answer = exchange_code(
-            self._parts.transport,
-            pending.endpoint,
-            code=code,
-            code_verifier=pending.request.pkce.code_verifier,
-            redirect_uri=pending.request.redirect_uri,
-            requested_scopes=pending.scopes,
-            clock=self._parts.clock,
-        )
+        try:
+            answer = exchange_code(
+                self._proving(pending),
+                pending.endpoint,
+                code=code,
+                code_verifier=pending.request.pkce.code_verifier,
+                redirect_uri=pending.request.redirect_uri,
+                requested_scopes=pending.scopes,
+                clock=self._parts.clock,
+            )
+        except MalformedResponseError:
+            # The endpoint may have moved since its metadata was read.
+            self._parts.cache.forget(pending.discovery.metadata.issuer)
+            raise
         account = look_up_account(
             self._parts.transport, self._resource.account, answer.access_token
         )
         record = pending.record(
             self._key, self._resource, answer, account=account, now=self._parts.clock()
         )
-        self._store(record, pending.client)
+        store_login(
+            self._parts.vault,
+            self._key,
+            record,
+            pending.client,
+            default_resource=self._provider.resource().name,
+        )
         return record
 
     def cancel(self) -> None:
@@ -301,38 +392,3 @@ class LoginSession:
             message = "begin() comes first"
             raise RuntimeError(message)
         return self._pending
-
-    # --- storing --------------------------------------------------------------
-
-    def _store(self, record: GrantRecord, client: ChosenClient) -> None:
-        """Store grant, default pointers and client together, over whatever is there."""
-        for attempt in range(_STORE_ATTEMPTS):
-            vault = self._parts.vault
-            try:
-                vault.store_grant(
-                    self._key,
-                    record,
-                    generation=vault.grant_generation(self._key),
-                    default_resource=self._provider.resource().name,
-                    also=(
-                        *client.writes(vault),
-                        ClearIntent(grant_record_name(self._key)),
-                        self._told(record),
-                    ),
-                )
-            except VaultConflictError:
-                # A refresh came between; what a person did last counts.
-                if attempt == _STORE_ATTEMPTS - 1:
-                    raise
-            else:
-                return
-
-    def _told(self, record: GrantRecord) -> Append:
-        """Return the line this sign-in adds to the grant's history."""
-        return event(
-            grant_record_name(self._key),
-            record.obtained_at,
-            LOGIN,
-            after=fingerprint(record.refresh_token),
-            account=record.account,
-        )

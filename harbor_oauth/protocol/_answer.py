@@ -7,6 +7,7 @@ that should not have been asked.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Final, NoReturn, cast
@@ -14,8 +15,12 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-from harbor_oauth.errors import MalformedResponseError, TransportError
-from harbor_oauth.protocol.http import HttpResponse
+from harbor_oauth.errors import (
+    AuthorizationResponseError,
+    MalformedResponseError,
+    TransportError,
+)
+from harbor_oauth.protocol.http import HttpResponse, refuse_redirect
 from harbor_oauth.protocol.oauth_error import clean
 from harbor_oauth.secret import Secret
 
@@ -23,12 +28,14 @@ __all__ = [
     "Members",
     "is_success",
     "oauth_error",
+    "read_authorization",
     "read_members",
     "refuse_unavailable",
     "retry_after",
 ]
 
 _SECONDS: Final = re.compile(r"[0-9]{1,9}")
+_LENGTH: Final = re.compile(r"[+-]?[0-9]{1,12}(?:\.[0-9]{1,12})?")
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]+")
 # RFC 6749 §5.2: codes that say something about the request, whatever the status.
 _DEFINITE: Final = frozenset(
@@ -101,6 +108,15 @@ class Members:
         if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
             self.refuse(f"has a {name} that is not a whole number")
         return value
+
+    def seconds(self, name: str) -> float | None:
+        """Return a length of time, also one sent as a string; what makes no sense is None."""
+        value = self.values.get(name)
+        if isinstance(value, str) and _LENGTH.fullmatch(value.strip()):
+            value = float(value)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        return None if isinstance(value, float) and not math.isfinite(value) else value
 
     def refuse(self, fault: str) -> NoReturn:
         """Raise the error that names this object, the fault and the rule."""
@@ -214,3 +230,42 @@ def oauth_error(response: HttpResponse, members: Members | None) -> tuple[str, s
     description = members.values.get("error_description")
     text = clean(description) if isinstance(description, str) else ""
     return clean(error, 64), text or None
+
+
+def read_authorization(
+    response: HttpResponse, what: str, requirement: str, *, now: float
+) -> Members:
+    """Read the answer to an authorization request that no browser carries.
+
+    Args:
+        response: The answer.
+        what: What answered, for errors.
+        requirement: The rule, for errors.
+        now: Seconds since the epoch (UTC) when it came.
+
+    Raises:
+        InsecureEndpointError: The answer is a redirect.
+        AuthorizationResponseError: The server said no, with any status.
+        TransportError: It cannot answer now: 408, 429 or 5xx.
+        MalformedResponseError: It is neither.
+    """
+    refuse_redirect(response)
+    try:
+        members = read_members(response, what, requirement)
+    except MalformedResponseError:
+        refuse_unavailable(response, what, now=now)
+        raise
+    if found := oauth_error(response, members):
+        error, description = found
+        detail = f"{error} ({description})" if description else error
+        raise AuthorizationResponseError(
+            f"The {what} at {response.endpoint} refused the sign-in: {detail}.",
+            error=error,
+            error_description=description,
+            status=response.status,
+            retry_after=retry_after(response, now=now),
+        )
+    refuse_unavailable(response, what, now=now)
+    if not is_success(response):
+        members.refuse(f"has HTTP status {response.status} and no error code")
+    return members

@@ -31,6 +31,7 @@ from harbor_oauth.secret import Secret
 __all__ = ["ClientInformation", "parse_registration_response", "registration_request"]
 
 _WHAT: Final = "registration endpoint"
+_GRANT_TYPES: Final = ("authorization_code", "refresh_token")
 # RFC 6749 appendix A.1, and no longer than any server has been seen to make one.
 _CLIENT_ID: Final = re.compile(r"[\x20-\x7e]{1,2048}")
 
@@ -40,6 +41,7 @@ def registration_request(  # noqa: PLR0913 - the members of RFC 7591 §2, all by
     *,
     redirect_uris: Sequence[str],
     client_name: str,
+    grant_types: Sequence[str] = _GRANT_TYPES,
     token_endpoint_auth_method: str = "none",  # noqa: S107 - a method's name
     scope: str | None = None,
     software_id: str | None = None,
@@ -51,8 +53,9 @@ def registration_request(  # noqa: PLR0913 - the members of RFC 7591 §2, all by
 
     Args:
         registration_endpoint: Where to.
-        redirect_uris: The redirect URIs to register.
+        redirect_uris: The redirect URIs to register; none without a grant that redirects.
         client_name: The name a person reads on the consent page.
+        grant_types: The grants the client will use.
         token_endpoint_auth_method: How the client will authenticate.
         scope: The scopes the client may ask for, as on the wire.
         software_id: The software's identifier, the same for every instance.
@@ -67,8 +70,9 @@ def registration_request(  # noqa: PLR0913 - the members of RFC 7591 §2, all by
         "redirect_uris": list(redirect_uris),
         "client_name": client_name,
         "token_endpoint_auth_method": token_endpoint_auth_method,
-        "grant_types": ["authorization_code", "refresh_token"],
-        "response_types": ["code"],
+        "grant_types": list(grant_types),
+        # RFC 7591 §2.1: the two have to agree, and the default is ["code"].
+        "response_types": ["code"] if "authorization_code" in grant_types else [],
         # Without it some servers take the client for a web application and
         # refuse a loopback redirect URI (OpenID Connect Registration §2).
         "application_type": "native",

@@ -29,6 +29,7 @@ class ProtectedResourceMetadata:
         resource: The resource identifier, as the document spells it.
         authorization_servers: Issuer identifiers; empty where none is named.
         scopes_supported: Scopes to ask for, or None.
+        dpop_bound_access_tokens_required: Whether it takes DPoP-bound tokens only.
         resource_name: Its name for people, or None; the peer's text, not cleaned.
         resource_documentation: A page for developers, or None; not checked.
     """
@@ -36,6 +37,7 @@ class ProtectedResourceMetadata:
     resource: str
     authorization_servers: tuple[str, ...] = ()
     scopes_supported: tuple[str, ...] | None = None
+    dpop_bound_access_tokens_required: bool = False
     resource_name: str | None = None
     resource_documentation: str | None = None
 
@@ -94,6 +96,7 @@ def parse_resource_metadata(
         resource=resource,
         authorization_servers=authorization_servers,
         scopes_supported=members.texts("scopes_supported"),
+        dpop_bound_access_tokens_required=members.flag("dpop_bound_access_tokens_required"),
         resource_name=members.text("resource_name"),
         resource_documentation=members.text("resource_documentation"),
     )

@@ -8,11 +8,20 @@ does not match it, so no second parser is asked.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
+from urllib.parse import quote, urlencode
 
 from harbor_oauth.errors import InsecureEndpointError
 
-__all__ = ["canonical_resource", "covers", "is_loopback", "origin", "require_endpoint"]
+__all__ = [
+    "canonical_resource",
+    "covers",
+    "is_loopback",
+    "origin",
+    "require_endpoint",
+    "with_query",
+]
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
@@ -66,6 +75,16 @@ def require_endpoint(url: str, what: str) -> str:
     if fault:
         raise InsecureEndpointError(f"The {what} {fault}.", requirement="RFC 6749 §3.1, §3.2")
     return url
+
+
+def with_query(endpoint: str, parameters: Mapping[str, str]) -> str:
+    """Return an endpoint's URL with parameters; its own query stays (RFC 6749 §3.1).
+
+    A space becomes %20, which is read alike by servers that decode a form and by
+    those that decode a URL.
+    """
+    mark = "" if endpoint.endswith(("?", "&")) else "&" if "?" in endpoint else "?"
+    return f"{endpoint}{mark}{urlencode(parameters, quote_via=quote)}"
 
 
 def _fault(url: str) -> str:

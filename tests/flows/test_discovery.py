@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import attrs
@@ -19,6 +19,8 @@ from harbor_oauth.errors import (
     TransportError,
 )
 from harbor_oauth.flows import Discovery, discover
+from harbor_oauth.flows.cache import MetadataCache
+from harbor_oauth.protocol.challenge import bearer_challenge
 from harbor_oauth.protocol.http import HttpRequest, HttpResponse
 from harbor_oauth.protocol.metadata import ServerMetadata
 from harbor_oauth.providers import Resource, discovered_provider
@@ -31,7 +33,9 @@ OAUTH = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"
 S256 = ("S256",)
 
-Answer: TypeAlias = HttpResponse | Exception | Mapping[str, object] | int
+Answer: TypeAlias = (
+    HttpResponse | Exception | Mapping[str, object] | int | Callable[[HttpRequest], "Answer"]
+)
 
 
 @attrs.define
@@ -44,6 +48,8 @@ class Web:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         self.requests.append(request)
         answer = self.answers.get(request.url, 404)
+        if callable(answer):
+            answer = answer(request)
         if isinstance(answer, Exception):
             raise answer
         if isinstance(answer, HttpResponse):
@@ -127,9 +133,8 @@ def test_a_document_is_not_asked_for_twice() -> None:
     """The challenge usually names the well-known URL itself."""
     path = f"{HOST}{PRM}/mcp"
     web = Web({SERVER: challenge(f'Bearer resource_metadata="{path}"'), f"{AS}{OAUTH}": server(AS)})
-    with pytest.raises(ConfigurationError):
-        run(web)
-    assert web.asked[:2] == [path, f"{HOST}{PRM}"]
+    run(web)
+    assert web.asked[:3] == [path, f"{HOST}{PRM}", f"{HOST}{OAUTH}"]
 
 
 def test_requests_carry_no_credentials() -> None:
@@ -297,10 +302,100 @@ def test_declared_scopes_win(declared: tuple[str, ...], scopes: tuple[str, ...] 
 
 @pytest.mark.parametrize("status", [200, 202])
 def test_a_server_that_answers_anybody_is_open(status: int) -> None:
-    """There is nobody to sign in with, and nobody is asked."""
+    """No document names anybody to sign in with, and no endpoint is guessed."""
     web = Web({SERVER: status})
     assert discover(web, discovered_provider("x", SERVER).resource()) is None
-    assert len(web.requests) == 1
+    assert web.asked == [f"{HOST}{PRM}/mcp", f"{HOST}{PRM}"]
+
+
+def by_method(**statuses: int) -> Callable[[HttpRequest], Answer]:
+    """Return a server's answer by the JSON-RPC method that is asked."""
+    return lambda request: statuses[json.loads(request.body or b"")["method"].rpartition("/")[2]]
+
+
+def test_a_server_may_answer_the_first_message_and_protect_the_rest() -> None:
+    """Its metadata says so, its next answer too, and a sign-in goes on."""
+    documents = {f"{HOST}{PRM}/mcp": prm(AS), f"{AS}{OAUTH}": server(AS)}
+    web = Web({SERVER: by_method(initialize=200, list=401), **documents})
+    found = run(web)
+    assert (found.metadata.issuer, found.protected) == (AS, True)
+
+
+@pytest.mark.parametrize("status", [200, 400, 403])
+def test_a_server_that_lists_its_tools_is_open(status: int) -> None:
+    """Its metadata is there for who wants to sign in; nobody has to."""
+    documents = {f"{HOST}{PRM}/mcp": prm(AS), f"{AS}{OAUTH}": server(AS)}
+    web = Web({SERVER: by_method(initialize=200, list=status), **documents})
+    assert discover(web, discovered_provider("x", SERVER).resource()) is None
+
+
+def test_a_challenge_at_hand_spares_the_question() -> None:
+    """The server's answer to a caller's own request says what the probe would."""
+    web = Web({f"{HOST}{PRM}/mcp": prm(AS, scopes_supported=["all"]), f"{AS}{OAUTH}": server(AS)})
+    held = bearer_challenge('Bearer scope="read"')
+    found = discover(web, discovered_provider("x", SERVER).resource(), challenge=held)
+    assert found is not None
+    assert found.scopes == ("read",)
+    assert [request.method for request in web.requests] == ["GET", "GET"]
+
+
+def test_what_a_server_names_is_asked_in_its_name() -> None:
+    """The transport can tell it from what a person or a provider names."""
+    web = Web({SERVER: challenge(), f"{HOST}{PRM}/mcp": prm(AS), f"{AS}{OAUTH}": server(AS)})
+    assert run(web).named_by == SERVER
+    assert [request.named_by for request in web.requests] == [None, SERVER, SERVER]
+
+
+def test_a_declared_issuer_is_nobodys_word() -> None:
+    """The provider names it, so it may be in any network; the resource's metadata may not."""
+    web = Web({SERVER: challenge(), f"{HOST}{PRM}/mcp": prm(AS), f"{AS}{OAUTH}": server(AS)})
+    assert run(web, known()).named_by is None
+    assert [request.named_by for request in web.requests] == [None, SERVER, None]
+
+
+def test_metadata_is_read_once_in_ten_minutes(clock: Callable[[], float]) -> None:
+    """Until it is forgotten, because an endpoint it names is gone."""
+    web = Web({SERVER: challenge(), f"{HOST}{PRM}/mcp": prm(AS), f"{AS}{OAUTH}": server(AS)})
+    cache = MetadataCache(clock)
+
+    def reads() -> int:
+        discover(web, discovered_provider("x", SERVER).resource(), cache=cache)
+        return web.asked.count(f"{AS}{OAUTH}")
+
+    assert [reads(), reads()] == [1, 1]
+    clock.advance(600)  # type: ignore[attr-defined] # tests/conftest.py is not importable by name
+    assert [reads(), reads()] == [2, 2]
+    cache.forget(AS)
+    assert reads() == 3
+
+
+def test_the_cache_is_bounded() -> None:
+    """A process that meets many servers forgets the first of them."""
+    cache = MetadataCache(lambda: 0.0)
+    for number in range(65):
+        cache.put(f"https://{number}.example", ServerMetadata(f"https://{number}.example"))
+    assert cache.get("https://0.example") is None
+    assert cache.get("https://1.example") is not None
+
+
+@pytest.mark.parametrize(
+    ("value", "required", "offered", "dpop"),
+    [
+        ("DPoP", False, ["ES256"], True),
+        ("DPoP", False, None, True),
+        ("DPoP", False, ["RS256"], False),
+        ("Bearer", False, ["ES256"], False),
+        ("Bearer", True, ["ES256"], True),
+    ],
+)
+def test_tokens_are_bound_where_the_resource_asks(
+    value: str, required: bool, offered: list[str] | None, dpop: bool
+) -> None:
+    """An authorization server that merely can is not asked to (RFC 9449 §5, RFC 9728 §2)."""
+    document = server(AS, dpop_signing_alg_values_supported=offered)
+    described = prm(AS, dpop_bound_access_tokens_required=required)
+    web = Web({SERVER: challenge(value), f"{HOST}{PRM}/mcp": described, f"{AS}{OAUTH}": document})
+    assert run(web).dpop is dpop
 
 
 def test_a_declared_issuer_is_used_although_the_server_is_open() -> None:
@@ -381,10 +476,38 @@ def test_a_declared_issuer_counts_without_resource_metadata() -> None:
 
 
 def test_no_metadata_anywhere() -> None:
-    """The issuer is named, and nothing is guessed."""
-    web = Web({SERVER: 401})
-    with pytest.raises(ConfigurationError, match=HOST):
-        run(web)
+    """The default endpoints of MCP's revision 2025-03-26 are left, at the server's origin."""
+    found = run(Web({SERVER: 401}))
+    assert found.metadata.issuer == HOST
+    assert found.metadata.authorization_endpoint == f"{HOST}/authorize"
+    assert found.metadata.token_endpoint == f"{HOST}/token"
+    assert found.metadata.registration_endpoint == f"{HOST}/register"
+    assert found.resource == SERVER
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_an_authorization_server_that_is_named_has_no_default_endpoints(named: bool) -> None:
+    """They belong to servers from before RFC 9728; a declared issuer is none either."""
+    answers: dict[str, Answer] = {SERVER: 401}
+    if named:
+        answers[f"{HOST}{PRM}/mcp"] = prm(AS)
+    with pytest.raises(ConfigurationError, match=AS):
+        run(Web(answers), None if named else known())
+
+
+def test_a_page_for_every_path_is_no_document() -> None:
+    """Single-page applications answer 200 everywhere; the next document is tried."""
+    page = HttpResponse(200, {"content-type": "text/html"}, b"<html>", HOST)
+    web = Web(
+        {
+            SERVER: challenge(),
+            f"{HOST}{PRM}/mcp": page,
+            f"{HOST}{PRM}": prm(AS),
+            f"{AS}{OAUTH}": page,
+            f"{AS}{OPENID}": server(AS),
+        }
+    )
+    assert run(web).metadata.issuer == AS
 
 
 @pytest.mark.parametrize("missing", ["authorization_endpoint", "token_endpoint"])

@@ -68,6 +68,15 @@ def test_a_token_that_is_not_there_is_left_out(kind: str) -> None:
     assert server.forms[0]["token_type_hint"] != [kind]
 
 
+def test_each_request_has_its_own_assertion() -> None:
+    """A client that signs does so for each token (RFC 7523 §3)."""
+    server = Server()
+    made = iter(("first", "second"))
+    client = ClientCredentials("id", None, "private_key_jwt", private_key=Secret("cnry-key"))
+    assert end(server, client=client, client_assertion=lambda: Secret(next(made))) is True
+    assert [form["client_assertion"] for form in server.forms] == [["first"], ["second"]]
+
+
 def test_a_server_may_revoke_refresh_tokens_only() -> None:
     """RFC 7009 §2.2.1 lets it say so for access tokens."""
     assert end(Server((200, b""), (400, UNSUPPORTED))) is True

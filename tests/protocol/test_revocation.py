@@ -48,6 +48,16 @@ def test_request_of_a_public_client() -> None:
     assert request.body == b"token=t&client_id=id"
 
 
+def test_request_of_a_client_that_signs() -> None:
+    """RFC 7009 §2.1 lets a client authenticate as at the token endpoint."""
+    client = ClientCredentials("id", None, "private_key_jwt", private_key=Secret("cnry-key"))
+    request = revocation_request(
+        ENDPOINT, client, token=Secret("t"), client_assertion=Secret("the.assertion")
+    )
+    assert b"&client_assertion=the.assertion" in (request.body or b"")
+    assert b"cnry" not in (request.body or b"")
+
+
 def test_insecure_endpoint() -> None:
     """A token is not revoked over http."""
     with pytest.raises(InsecureEndpointError, match="revocation endpoint"):

@@ -1,0 +1,265 @@
+"""Signing in: what of Harbor asks a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from harbor_oauth.errors import BrowserError, ConfigurationError
+from harbor_oauth.providers import Provider
+from harbor_oauth.token_access import HarborTokens
+from harbor_oauth.tokens.status import GrantStatus, absent, describe
+from harbor_oauth.vault import DEFAULT_ACCOUNT, GrantKey, parse_grant_name
+
+if TYPE_CHECKING:
+    from harbor_oauth.flows import Discovery
+    from harbor_oauth.login import LoginParts, LoginSession
+    from harbor_oauth.protocol.challenge import Challenge
+
+__all__ = ["HarborSignIns"]
+
+_DEFAULT_TIMEOUT: Final = 300.0
+
+_FOUND_LIFE: Final = 60.0
+"""Seconds that `needs_no_token` answers the same question of the next sign-in."""
+
+
+class HarborSignIns(HarborTokens):
+    """The sign-ins of `harbor_oauth.client.Harbor`."""
+
+    def begin_login(
+        self,
+        grant: str,
+        *,
+        account: str | None = None,
+        scopes: Sequence[str] | None = None,
+        provider: Provider | None = None,
+        challenge: Challenge | None = None,
+        anew: bool = False,
+    ) -> LoginSession:
+        """Begin a sign-in and return it with its URL, for a front end to show.
+
+        Args:
+            grant: ``provider[/resource][@account]``.
+            account: The account label, in place of the one in `grant`.
+            scopes: What to ask for, in place of the default.
+            provider: The provider, where it is not known by name yet.
+            challenge: What the server answered to a request without a good
+                token, which spares asking it.
+            anew: Register a new client although one is stored.
+
+        Raises:
+            HarborError: See `LoginSession.begin`.
+        """
+        from harbor_oauth.login import Asked, LoginSession  # noqa: PLC0415 - late
+
+        if self._declared_key(grant) is not None:
+            raise ConfigurationError(
+                f"{grant} is declared as a grant without a person; nobody signs in to it.",
+                next_step="Sign in under another name, or declare that grant under another.",
+            )
+        name = parse_grant_name(grant)
+        provider = provider or self.provider(name.provider)
+        resource = provider.resource(name.resource)
+        key = GrantKey(provider.name, resource.name, account or name.account or DEFAULT_ACCOUNT)
+        asked = Asked(
+            scopes=None if scopes is None else tuple(scopes),
+            ceiling=self.scope_ceiling(str(key), grant),
+            challenge=challenge,
+            found=None if challenge else self._just_found(key),
+        )
+        return LoginSession(self._login_parts(), provider, resource, key, asked).begin(anew=anew)
+
+    def _login_parts(self) -> LoginParts:
+        from harbor_oauth.login import ClientSources, LoginParts  # noqa: PLC0415 - late
+
+        return LoginParts(
+            vault=self.vault,
+            transport=self.transport,
+            clients=ClientSources(self.vault, self.settings, self._clients, self._clock),
+            issuers_without_s256=self.settings.issuers_without_s256,
+            client_name=self._app or "Harbor",
+            cache=self._metadata,
+            nonces=self._nonces,
+            clock=self._clock,
+            monotonic=self._monotonic,
+            entropy=self._entropy,
+        )
+
+    def scope_ceiling(self, *names: str) -> tuple[str, ...] | None:
+        """Return all the scopes that the user allows a grant, or None for any.
+
+        Args:
+            names: The grant's names; ``provider`` stands for all of a
+                provider's, ``provider/resource`` for all accounts.
+        """
+        ceilings = self.settings.scope_ceilings
+        for name in names:
+            account = name.partition("@")[0]
+            for each in (name, account, account.partition("/")[0]):
+                if each in ceilings:
+                    return ceilings[each]
+        return None
+
+    def requested_scopes(self, grant: str) -> tuple[str, ...]:
+        """Return what was asked for at the last sign-in; nothing without a grant."""
+        status = self.grant_status(grant)
+        return status.requested_scopes if status else ()
+
+    def grant_status(self, grant: str) -> GrantStatus | None:
+        """Describe one stored grant, or return None."""
+        key = self.vault.resolve(parse_grant_name(grant))
+        return describe(self.vault, key) if key else None
+
+    @contextmanager
+    def one_question(self) -> Iterator[None]:
+        """Let one caller at a time ask the person; the next looks whether that helped it too."""
+        with self._asking:
+            yield
+
+    def _just_found(self, key: GrantKey) -> Discovery | None:
+        """Return what `needs_no_token` found out a moment ago, once."""
+        ends, found = self._found.pop((key.provider, key.resource), (0.0, None))
+        return found if self._monotonic() < ends else None
+
+    def login(
+        self,
+        grant: str,
+        *,
+        account: str | None = None,
+        scopes: Sequence[str] | None = None,
+        provider: Provider | None = None,
+        timeout: float = _DEFAULT_TIMEOUT,
+        on_url: Callable[[str], None] | None = None,
+        challenge: Challenge | None = None,
+    ) -> GrantStatus:
+        """Sign a person in through the browser and keep the grant.
+
+        A client registration that the server turns out to have forgotten is
+        made once more.
+
+        Args:
+            grant: ``provider[/resource][@account]``.
+            account: The account label, in place of the one in `grant`.
+            scopes: What to ask for, in place of the default.
+            provider: The provider, where it is not known by name yet.
+            timeout: Seconds to wait for the person.
+            on_url: Called with the URL before the browser opens; without it, a
+                browser that cannot be opened is an error.
+            challenge: What the server answered to a request without a good
+                token, which spares asking it.
+
+        Returns:
+            The new grant's status.
+
+        Raises:
+            ConfigurationError: The provider or a client is missing.
+            FlowError: Nobody finished the sign-in, or no browser could be opened.
+            OAuthResponseError: The server or the person said no.
+            ProtocolError: The server breaks a rule.
+            TransportError: The server is down.
+            VaultError: The grant could not be stored.
+        """
+        return self._sign_in(
+            lambda anew: self.begin_login(
+                grant,
+                account=account,
+                scopes=scopes,
+                provider=provider,
+                challenge=challenge,
+                anew=anew,
+            ),
+            timeout,
+            on_url,
+        )
+
+    def _sign_in(
+        self,
+        begin: Callable[[bool], LoginSession],
+        timeout: float,
+        on_url: Callable[[str], None] | None,
+    ) -> GrantStatus:
+        from harbor_oauth.login.sign_in import sign_in  # noqa: PLC0415 - late
+
+        record = sign_in(begin, lambda url: self._show(url, on_url), timeout)
+        key = GrantKey(record.provider, record.resource_name, record.account_label)
+        self._tokens_of_vault.forget(key)
+        return self._described(key)
+
+    def _show(self, url: str, on_url: Callable[[str], None] | None) -> None:
+        if on_url is not None:
+            on_url(url)
+        if not self._open(url) and on_url is None:
+            raise BrowserError(
+                "No browser could be opened on this machine.",
+                next_step="Set BROWSER, or pass on_url= to show the URL to the person.",
+            )
+
+    def _open(self, url: str) -> bool:
+        if self._browser is not None:
+            return self._browser(url)
+        from harbor_oauth.login.browser import open_browser  # noqa: PLC0415 - late
+
+        return open_browser(url, environ=self._environ)
+
+    def needs_no_token(self, provider: Provider, resource: str | None = None) -> bool:
+        """Ask a resource's server whether it answers without a token.
+
+        What it says is kept for the sign-in that follows.
+
+        Raises:
+            ConfigurationError: It wants one, and names no authorization server.
+            TransportError: It is down.
+        """
+        from harbor_oauth.flows import discover  # noqa: PLC0415 - late
+
+        asked = provider.resource(resource)
+        found = discover(
+            self.transport,
+            asked,
+            issuers_without_s256=self.settings.issuers_without_s256,
+            cache=self._metadata,
+        )
+        if found is None:
+            return True
+        self._found[provider.name, asked.name] = (self._monotonic() + _FOUND_LIFE, found)
+        return False
+
+    def _described(self, key: GrantKey) -> GrantStatus:
+        status = describe(self.vault, key)
+        if status is None:
+            raise absent(str(key))  # somebody logged out in this very moment
+        return status
+
+    # --- the same, awaited ------------------------------------------------------
+
+    async def login_async(
+        self,
+        grant: str,
+        *,
+        account: str | None = None,
+        scopes: Sequence[str] | None = None,
+        provider: Provider | None = None,
+        timeout: float = _DEFAULT_TIMEOUT,  # noqa: ASYNC109 - the person's time, not the task's
+        on_url: Callable[[str], None] | None = None,
+    ) -> GrantStatus:
+        """Await `login`, done in a thread; cancelling the task closes the port."""
+        import asyncio  # noqa: PLC0415 - costs more than all the rest of this module
+
+        begun: list[LoginSession] = []
+
+        def begin(anew: bool) -> LoginSession:  # noqa: FBT001 - as sign_in calls it
+            begun.append(
+                self.begin_login(
+                    grant, account=account, scopes=scopes, provider=provider, anew=anew
+                )
+            )
+            return begun[-1]
+
+        try:
+            return await asyncio.to_thread(self._sign_in, begin, timeout, on_url)
+        except asyncio.CancelledError:
+            for session in begun:
+                session.cancel()
+            raise

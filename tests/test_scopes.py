@@ -1,0 +1,135 @@
+"""Scopes in use: what a server wants besides, who may grant it, and where that ends."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from harbor_oauth.client import Harbor
+from harbor_oauth.errors import ConfigurationError, LoginRequiredError, ScopeRequiredError
+from harbor_oauth.protocol.http import HttpRequest, HttpResponse
+from harbor_oauth.testing import AuthorizationServer, McpServer
+
+PARAMS = {"name": "write", "arguments": {}}
+CALL = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": PARAMS}).encode()
+ACCEPT = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+
+
+def send(harbor: Harbor, url: str, *, interactive: bool = True) -> HttpResponse:
+    """Call a tool that wants the scope `write`, as an adapter would."""
+    sending = harbor.sending("practice", interactive=interactive)
+    while True:
+        fields = {**ACCEPT, **sending.headers("POST", url)}
+        response = harbor.transport(HttpRequest("POST", url, fields, CALL))
+        if not sending.again(response.status, response.headers):
+            return response
+
+
+@pytest.fixture
+def ceiling(harbor: Harbor) -> Callable[[str], None]:
+    """Write the user's ceiling for the grant."""
+
+    def write(scopes: str) -> None:
+        text = f'version = 1\n[grants."practice"]\nscope_ceiling = [{scopes}]\n'
+        path = harbor.settings.config_path
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o600)
+        harbor.reload_settings()
+
+    return write
+
+
+@pytest.fixture
+def reader(harbor: Harbor, issuer: AuthorizationServer, mcp: McpServer) -> Harbor:
+    """A grant with the scope `read`, at a server whose tool wants `write`."""
+    mcp.tool_scopes = {"write": ("write",)}
+    harbor.login("practice", scopes=["read"])
+    return harbor
+
+
+def test_an_interactive_caller_asks_for_the_union(reader: Harbor, mcp: McpServer) -> None:
+    """What was granted before is asked for again, so that it is not lost (SEP-2350)."""
+    assert send(reader, mcp.url).status == 200
+    assert set(reader.token("practice").scopes) == {"read", "write"}
+
+
+def test_a_program_alone_is_told_what_is_missing(
+    reader: Harbor, mcp: McpServer, issuer: AuthorizationServer
+) -> None:
+    """No browser, no refresh: it gives the same scopes."""
+    with pytest.raises(ScopeRequiredError, match="--scope read --scope write") as caught:
+        send(reader, mcp.url, interactive=False)
+    assert (caught.value.missing, caught.value.have) == (("write",), ("read",))
+    assert issuer.count("authorize") == 1
+    assert issuer.count("token", grant_type="refresh_token") == 0
+
+
+def test_a_grant_that_came_back_no_wider_is_not_asked_for_again(
+    reader: Harbor, mcp: McpServer, issuer: AuthorizationServer
+) -> None:
+    """The server granted less than was asked: one more visit, not three."""
+    issuer.amend("token", scope="read")
+    with pytest.raises(ScopeRequiredError):
+        send(reader, mcp.url)
+    assert issuer.count("authorize") == 3  # the first, the look before the browser, the browser
+
+
+def test_callers_at_once_ask_a_person_once(
+    reader: Harbor, mcp: McpServer, issuer: AuthorizationServer
+) -> None:
+    """Whoever waited finds the wider grant."""
+    statuses: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: statuses.append(send(reader, mcp.url).status))
+        for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * 6
+    assert issuer.count("authorize") <= 3  # the first, the wider, and the look before it
+
+
+def test_the_ceiling_ends_a_step_up(
+    reader: Harbor, mcp: McpServer, issuer: AuthorizationServer, ceiling: Callable[[str], None]
+) -> None:
+    """What the user does not allow is not asked for, whoever wants it."""
+    ceiling('"read"')
+    before = issuer.count("authorize")
+    with pytest.raises(ScopeRequiredError, match="scope_ceiling"):
+        send(reader, mcp.url)
+    assert issuer.count("authorize") == before
+
+
+def test_the_ceiling_narrows_a_sign_in(harbor: Harbor, ceiling: Callable[[str], None]) -> None:
+    """A server that offers more than the user allows is asked for less."""
+    ceiling('"read"')
+    assert harbor.settings.scope_ceilings == {"practice": ("read",)}
+    assert harbor.login("practice").scopes == ("read",)
+    with pytest.raises(ConfigurationError, match="ceiling"):
+        harbor.login("practice", scopes=["write"])
+    assert harbor.token("practice").scopes == ("read",)
+
+
+def test_a_first_request_signs_in_without_asking_the_server_twice(
+    harbor: Harbor, mcp: McpServer, issuer: AuthorizationServer
+) -> None:
+    """Its own 401 is the challenge, so no probe is sent."""
+    mcp.tool_scopes = {}
+    assert send(harbor, mcp.url).status == 200
+    assert [request.method for request in mcp.requests] == ["POST", "GET", "POST"]
+
+
+def test_a_request_without_a_grant_signs_nobody_in(
+    harbor: Harbor, mcp: McpServer, issuer: AuthorizationServer
+) -> None:
+    """Nothing is interactive unless asked."""
+    with pytest.raises(LoginRequiredError):
+        send(harbor, mcp.url, interactive=False)
+    assert mcp.requests == []
+    assert issuer.count("authorize") == 0
