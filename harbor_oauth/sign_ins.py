@@ -7,15 +7,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from harbor_oauth.errors import BrowserError, ConfigurationError
-from harbor_oauth.providers import Provider
+from harbor_oauth.providers import Provider, Resource
 from harbor_oauth.token_access import HarborTokens
 from harbor_oauth.tokens.status import GrantStatus, absent, describe
 from harbor_oauth.vault import DEFAULT_ACCOUNT, GrantKey, parse_grant_name
 
 if TYPE_CHECKING:
     from harbor_oauth.flows import Discovery
-    from harbor_oauth.login import LoginParts, LoginSession
+    from harbor_oauth.login import Asked, LoginParts, LoginSession
+    from harbor_oauth.login.device import DeviceSession
     from harbor_oauth.protocol.challenge import Challenge
+    from harbor_oauth.vault import GrantRecord
 
 __all__ = ["HarborSignIns"]
 
@@ -52,7 +54,80 @@ class HarborSignIns(HarborTokens):
         Raises:
             HarborError: See `LoginSession.begin`.
         """
-        from harbor_oauth.login import Asked, LoginSession  # noqa: PLC0415 - late
+        from harbor_oauth.login import LoginSession  # noqa: PLC0415 - late
+
+        provider, resource, key, asked = self._what(grant, account, scopes, provider, challenge)
+        return LoginSession(self._login_parts(), provider, resource, key, asked).begin(anew=anew)
+
+    def begin_device_login(
+        self,
+        grant: str,
+        *,
+        account: str | None = None,
+        scopes: Sequence[str] | None = None,
+        provider: Provider | None = None,
+        anew: bool = False,
+    ) -> DeviceSession:
+        """Begin a sign-in that a person confirms at another device (RFC 8628).
+
+        For machines without a browser, where the server offers it.
+
+        Args:
+            grant: ``provider[/resource][@account]``.
+            account: The account label, in place of the one in `grant`.
+            scopes: What to ask for, in place of the default.
+            provider: The provider, where it is not known by name yet.
+            anew: Register a new client although one is stored.
+
+        Raises:
+            ConfigurationError: The server offers no device grant.
+            HarborError: See `DeviceSession.begin`.
+        """
+        from harbor_oauth.login.device import DeviceSession  # noqa: PLC0415 - late
+
+        provider, resource, key, asked = self._what(grant, account, scopes, provider, None)
+        parts = self._login_parts()
+        session = DeviceSession(parts, provider, resource, key, asked, sleep=self._sleep)
+        return session.begin(anew=anew)
+
+    def device_login(
+        self,
+        grant: str,
+        on_codes: Callable[[DeviceSession], None],
+        *,
+        account: str | None = None,
+        scopes: Sequence[str] | None = None,
+        timeout: float | None = None,
+    ) -> GrantStatus:
+        """Sign a person in at another device and keep the grant.
+
+        Args:
+            grant: ``provider[/resource][@account]``.
+            on_codes: Shows the session's `user_code` and `verification_uri`.
+            account: The account label, in place of the one in `grant`.
+            scopes: What to ask for, in place of the default.
+            timeout: Seconds to wait; None waits until the codes end.
+
+        Returns:
+            The new grant's status.
+
+        Raises:
+            HarborError: See `DeviceSession.begin` and `DeviceSession.wait`.
+        """
+        with self.begin_device_login(grant, account=account, scopes=scopes) as session:
+            on_codes(session)
+            return self._signed_in(session.wait(timeout))
+
+    def _what(
+        self,
+        grant: str,
+        account: str | None,
+        scopes: Sequence[str] | None,
+        provider: Provider | None,
+        challenge: Challenge | None,
+    ) -> tuple[Provider, Resource, GrantKey, Asked]:
+        """Return whom to sign in to, what for, the grant's key and what to ask for."""
+        from harbor_oauth.login import Asked  # noqa: PLC0415 - late
 
         if self._declared_key(grant) is not None:
             raise ConfigurationError(
@@ -69,7 +144,7 @@ class HarborSignIns(HarborTokens):
             challenge=challenge,
             found=None if challenge else self._just_found(key),
         )
-        return LoginSession(self._login_parts(), provider, resource, key, asked).begin(anew=anew)
+        return provider, resource, key, asked
 
     def _login_parts(self) -> LoginParts:
         from harbor_oauth.login import ClientSources, LoginParts  # noqa: PLC0415 - late
@@ -182,7 +257,9 @@ class HarborSignIns(HarborTokens):
     ) -> GrantStatus:
         from harbor_oauth.login.sign_in import sign_in  # noqa: PLC0415 - late
 
-        record = sign_in(begin, lambda url: self._show(url, on_url), timeout)
+        return self._signed_in(sign_in(begin, lambda url: self._show(url, on_url), timeout))
+
+    def _signed_in(self, record: GrantRecord) -> GrantStatus:
         key = GrantKey(record.provider, record.resource_name, record.account_label)
         self._tokens_of_vault.forget(key)
         return self._described(key)

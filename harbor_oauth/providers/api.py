@@ -116,10 +116,13 @@ class Quirks:
             §5.1 names; total, and it never changes its argument.
         is_auth_error: Whether an answer with a status other than 401 means
             that the access token was refused.
+        account: Reads who signed in from the mended members of a token answer,
+            where the vendor says it there; None where this answer does not.
     """
 
     token_response: Callable[[Mapping[str, object]], Mapping[str, object]] | None = None
     is_auth_error: Callable[[HttpResponse], bool] | None = None
+    account: Callable[[Mapping[str, object]], str | None] | None = None
 
 
 @attrs.frozen
@@ -131,8 +134,11 @@ class Resource:
         servers: URLs of the servers it serves; the first is the default.
         allowed_origins: Origins the token may be sent to, nothing else.
         issuer: The authorization server's issuer identifier, when known.
-        metadata: Pinned server metadata, which no document replaces; None
-            leaves it to discovery.
+        metadata: Pinned server metadata: what is used where no document is
+            found, or all there is without `discover`; None leaves it to discovery.
+        issuer_hosts: Hosts whose documents may replace the pinned metadata, and
+            that every endpoint in them has to be at; empty for those that the
+            pinned metadata names.
         resource: The RFC 8707 indicator to ask for; None asks for none unless
             protected resource metadata names one.
         discover: Whether to ask the first server who its authorization server
@@ -158,8 +164,11 @@ class Resource:
         manage_url: Where a person sees and ends access.
         registration_url: Where an app is registered.
         registration_steps: What to do there, one sentence each.
+        reviewed_only: For a vendor that admits only clients it has reviewed:
+            one sentence that says so and what a person can do instead. It is
+            told where the vendor refuses to register a client or to sign in.
         quirks: Functions for what no field can say.
-        flow: The documented flow.
+        flow: The documented flow of this resource.
     """
 
     name: str
@@ -167,6 +176,7 @@ class Resource:
     allowed_origins: tuple[str, ...]
     issuer: str | None = None
     metadata: ServerMetadata | None = None
+    issuer_hosts: tuple[str, ...] = ()
     resource: str | None = None
     discover: bool = True
     scopes: tuple[str, ...] | None = None
@@ -194,6 +204,7 @@ class Resource:
     manage_url: str | None = None
     registration_url: str | None = None
     registration_steps: tuple[str, ...] = ()
+    reviewed_only: str | None = None
     quirks: Quirks = Quirks()
     flow: Flow = Flow.CODE_PKCE
 
@@ -209,7 +220,10 @@ class NativeServer:
 
     Attributes:
         name: Its name in the fleet; the default one has the provider's name.
-        resource: The resource whose token it accepts.
+        resource: The resource whose token it accepts, and a sign-in gets.
+        other_resources: Resources whose tokens it accepts as well, in order of
+            preference, where there is no grant for the first.
+        scopes: What it needs besides the resource's default scopes.
         url: Its URL, for a remote server.
         command: Program and arguments, for a stdio server.
         headers: Header names to values, with `vault:` references.
@@ -222,6 +236,8 @@ class NativeServer:
     command: tuple[str, ...] = ()
     headers: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
     env: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
+    other_resources: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
 
 
 @runtime_checkable
@@ -291,6 +307,9 @@ class OAuthProvider:
         servers_label: What its servers give access to; the display name when
             left out.
         documentation: The vendor's own page about OAuth.
+        environment: Variables that the vendor's own tools read a token from.
+        flow: The documented flow, a label for people: that of the classic API
+            where there is one.
 
     Raises:
         InvalidNameError: Its name, or a resource's, cannot be part of a grant name.
@@ -305,6 +324,8 @@ class OAuthProvider:
         default=attrs.Factory(lambda self: self.display_name, takes_self=True)
     )
     documentation: str | None = None
+    environment: tuple[str, ...] = ()
+    flow: Flow = Flow.CODE_PKCE
 
     def resource(self, name: str | None = None) -> Resource:
         """Return the resource of that name, or the default one.
