@@ -297,7 +297,7 @@ def test_the_how_to_about_tests(tmp_path: Path) -> None:
     """Its tests pass, as they stand."""
     module = tmp_path / "test_shown.py"
     shown = blocks(DOCS / "how-to" / "tests.md", "python")
-    assert len(shown) == 2
+    assert len(shown) == 3
     module.write_text("\n\n".join(shown), encoding="utf-8")
     done = python({**os.environ}, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(module))
-    assert "2 passed" in done.stdout, done.stdout
+    assert "3 passed" in done.stdout, done.stdout

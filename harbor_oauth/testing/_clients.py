@@ -5,17 +5,20 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 from urllib.parse import unquote_plus, urlsplit
 
 import attrs
 
+from harbor_oauth.testing._assertions import Assertions, PublicKeys
+from harbor_oauth.testing._jose import read
 from harbor_oauth.testing._parameters import Parameters, RefusedError
 
-__all__ = ["AUTH_METHODS", "Client", "Clients"]
+__all__ = ["AUTH_METHODS", "Client", "Clients", "public_keys"]
 
-AUTH_METHODS: Final = ("none", "client_secret_basic", "client_secret_post")
+AUTH_METHODS: Final = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
+_ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -28,12 +31,19 @@ class Client:
         client_secret: Its secret; None for a public client.
         token_endpoint_auth_method: The one way it authenticates.
         redirect_uris: Where the browser may be sent back to.
+        jwks: The public keys it signs its assertions with.
     """
 
     client_id: str
     client_secret: str | None = attrs.field(default=None, repr=False)
     token_endpoint_auth_method: str = "none"  # noqa: S105 - the name of a method
     redirect_uris: tuple[str, ...] = ()
+    jwks: PublicKeys = ()
+
+    @property
+    def public(self) -> bool:
+        """Whether it has nothing to prove itself with (RFC 6749 §2.1)."""
+        return self.token_endpoint_auth_method == "none"  # noqa: S105 - the name of a method
 
     def redirects_to(self, redirect_uri: str, *, any_loopback_port: bool) -> bool:
         """Say whether a redirect URI is one of its own (RFC 8252 §7.3 for the port)."""
@@ -57,6 +67,7 @@ class Clients:
     """The known clients; the caller holds the lock."""
 
     new_secret: Callable[[str], str]
+    assertions: Assertions
     _clients: dict[str, Client] = attrs.field(factory=dict, init=False)
 
     def get(self, client_id: str | None) -> Client | None:
@@ -80,54 +91,115 @@ class Clients:
         """
         if not isinstance(metadata, dict):
             raise RefusedError("invalid_client_metadata", "the body is not a JSON object")
-        redirect_uris = metadata.get("redirect_uris")
-        if not isinstance(redirect_uris, list) or not redirect_uris:
+        # Only grants with a redirect need one (RFC 7591 §2); a device's has none.
+        redirected = "authorization_code" in metadata.get("grant_types", ["authorization_code"])
+        redirect_uris = metadata.get("redirect_uris", None if redirected else [])
+        if not isinstance(redirect_uris, list) or (redirected and not redirect_uris):
             raise RefusedError("invalid_redirect_uri", "redirect_uris is missing")
         if not all(isinstance(uri, str) and urlsplit(uri).scheme for uri in redirect_uris):
             raise RefusedError("invalid_redirect_uri", "a redirect URI is not absolute")
         method = metadata.get("token_endpoint_auth_method", "client_secret_basic")
         if method not in AUTH_METHODS:
             raise RefusedError("invalid_client_metadata", "unknown token_endpoint_auth_method")
+        jwks = public_keys(metadata)
+        if method == "private_key_jwt" and not jwks:
+            raise RefusedError("invalid_client_metadata", "private_key_jwt needs jwks")
+        secret = method in ("client_secret_basic", "client_secret_post")
         return self.add(
             Client(
                 client_id=self.new_secret("client"),
-                client_secret=None if method == "none" else self.new_secret("secret"),
+                client_secret=self.new_secret("secret") if secret else None,
                 token_endpoint_auth_method=method,
                 redirect_uris=tuple(redirect_uris),
+                jwks=jwks,
             )
         )
 
-    def authenticate(self, authorization: str | None, parameters: Parameters) -> Client:
+    def authenticate(
+        self, authorization: str | None, parameters: Parameters, audiences: Collection[str]
+    ) -> Client:
         """Return the client that makes a request.
 
         Args:
             authorization: The request's field of that name.
             parameters: The request's parameters.
+            audiences: The names an assertion may call this server by.
 
         Raises:
-            RefusedError: It is unknown, its secret is wrong, or it does not use its own method.
+            RefusedError: It is unknown, its proof is wrong, or it does not use its own method.
         """
-        basic = _basic_credentials(authorization)
-        client_id, secret = parameters.get("client_id"), parameters.get("client_secret")
-        if basic is None:
-            method = "none" if secret is None else "client_secret_post"
-        elif secret is not None or client_id not in (None, basic[0]):
-            # RFC 6749 §2.3: not more than one method in a request.
-            raise RefusedError("invalid_request", "more than one client authentication")
-        else:
-            method = "client_secret_basic"
-            client_id, secret = basic
-        client = self.get(client_id)
-        if (
-            client is None
-            or client.token_endpoint_auth_method != method
-            or not hmac.compare_digest(
-                (client.client_secret or "").encode(), (secret or "").encode()
-            )
-        ):
-            challenge = {"WWW-Authenticate": 'Basic realm="token"'} if basic else {}
-            raise RefusedError("invalid_client", "client authentication failed", 401, challenge)
+        offer = _offer(authorization, parameters)
+        client = self.get(offer.client_id)
+        if client is None or client.token_endpoint_auth_method != offer.method:
+            raise _unproven(offer)
+        if offer.method == "private_key_jwt":
+            self._check_assertion(client, offer, audiences)
+        elif not hmac.compare_digest((client.client_secret or "").encode(), offer.proof.encode()):
+            raise _unproven(offer)
         return client
+
+    def _check_assertion(self, client: Client, offer: _Offer, audiences: Collection[str]) -> None:
+        try:
+            jwt = read(offer.proof)
+            own = {"iss": client.client_id, "sub": client.client_id}  # RFC 7523 §3
+            self.assertions.check(jwt, client.jwks, audiences, expected=own, once=True)
+        except ValueError as wrong:
+            raise _unproven(offer, str(wrong)) from None
+
+
+@attrs.frozen(repr=False)
+class _Offer:
+    """Who a request says it comes from, and what is to prove it."""
+
+    method: str
+    client_id: str | None
+    proof: str = ""
+
+
+def public_keys(metadata: Mapping[str, object]) -> PublicKeys:
+    """Return the keys of a client's metadata (RFC 7591 §2, `jwks`)."""
+    jwks = metadata.get("jwks")
+    keys = jwks.get("keys") if isinstance(jwks, dict) else None
+    return tuple(key for key in keys if isinstance(key, dict)) if isinstance(keys, list) else ()
+
+
+def _offer(authorization: str | None, parameters: Parameters) -> _Offer:
+    """Read the one client authentication of a request.
+
+    Raises:
+        RefusedError: There is more than one (RFC 6749 §2.3).
+    """
+    client_id = parameters.get("client_id")
+    basic, secret = _basic_credentials(authorization), parameters.get("client_secret")
+    assertion = parameters.get("client_assertion")
+    if sum(each is not None for each in (basic, secret, assertion)) > 1:
+        raise RefusedError("invalid_request", "more than one client authentication")
+    if basic is not None:
+        offer = _Offer("client_secret_basic", *basic)
+    elif assertion is not None:
+        offer = _Offer("private_key_jwt", _subject(assertion, parameters), assertion)
+    elif secret is not None:
+        return _Offer("client_secret_post", client_id, secret)
+    else:
+        return _Offer("none", client_id)
+    if client_id not in (None, offer.client_id):
+        raise RefusedError("invalid_request", "client_id is not the client that authenticates")
+    return offer
+
+
+def _subject(assertion: str, parameters: Parameters) -> str:
+    if parameters.get("client_assertion_type") != _ASSERTION_TYPE:
+        raise RefusedError("invalid_request", "client_assertion_type is not jwt-bearer")
+    try:
+        return str(read(assertion).claims.get("sub"))
+    except ValueError as wrong:
+        raise RefusedError("invalid_client", str(wrong), 401) from None
+
+
+def _unproven(offer: _Offer, why: str = "client authentication failed") -> RefusedError:
+    basic = offer.method == "client_secret_basic"
+    challenge = {"WWW-Authenticate": 'Basic realm="token"'} if basic else {}
+    return RefusedError("invalid_client", why, 401, challenge)
 
 
 def _basic_credentials(authorization: str | None) -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""The two pages a person may see at the double's authorization endpoint."""
+"""The pages a person may see at the double: consent, a device's code, a refusal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from werkzeug import Response
 
-__all__ = ["consent_page", "error_page"]
+__all__ = ["code_page", "consent_page", "done_page", "error_page"]
 
 _PAGE: Final = """<!doctype html>
 <html lang="en">
@@ -31,6 +31,20 @@ def consent_page(client_id: str, account: str, scopes: tuple[str, ...]) -> Respo
 <button id="deny" name="decision" value="deny">Deny</button>
 </form>"""
     return _page("Practice sign-in", body, 200)
+
+
+def code_page() -> Response:
+    """Ask for the code a device shows (RFC 8628 §3.3)."""
+    body = """<form>
+<label>The code your device shows <input name="user_code" autocomplete="off"></label>
+<button id="continue">Continue</button>
+</form>"""
+    return _page("Connect a device", body, 200)
+
+
+def done_page(text: str) -> Response:
+    """Say what was decided, where there is no way back to a program."""
+    return _page("Done", f"<p>{escape(text)}</p>", 200)
 
 
 def error_page(text: str) -> Response:

@@ -1,108 +1,38 @@
-"""The endpoints of the authorization server double, and what a test may set on them.
+"""The endpoints of the authorization server double.
 
-What the server remembers is in `_clients` and `_grants`; here is what it
-answers: RFC 6749, 7009, 7591, 7636, 7662, 8414, 8707 and 9207.
+What a test may set is in `_state`, what leads to a consent in
+`_front_channel`, grants without a person in `_unattended`; here is what
+programs ask: RFC 6749 §3.2, 7009, 7591, 7662, 8414 and 9449.
 """
 
 from __future__ import annotations
 
-import base64
-import json
-import secrets
-from collections import defaultdict
-from collections.abc import Callable
-from typing import ClassVar, Final, Literal
-from urllib.parse import urlencode, urlsplit
+from typing import ClassVar, Final
 
-import attrs
 from werkzeug import Request, Response
 
-from harbor_oauth.testing._clients import AUTH_METHODS, Client, Clients
-from harbor_oauth.testing._consent_page import consent_page, error_page
-from harbor_oauth.testing._grants import Consent, Grants, Issued
-from harbor_oauth.testing._loopback import LoopbackServer
+from harbor_oauth.testing._client_documents import client_of, fetch, is_document_url
+from harbor_oauth.testing._clients import Client
+from harbor_oauth.testing._consent_page import error_page
+from harbor_oauth.testing._features import DEVICE_CODE, JWT_BEARER, TOKEN_EXCHANGE, grant_types
+from harbor_oauth.testing._front_channel import FrontChannel
 from harbor_oauth.testing._parameters import Parameters, RefusedError
+from harbor_oauth.testing._records import Issued, Terms
+from harbor_oauth.testing._state import json_answer, json_body, present
+from harbor_oauth.testing._unattended import UnattendedGrants
 
 __all__ = ["OAuthEndpoints"]
 
-_POSTED: Final = frozenset({"token", "register", "revoke", "introspect"})
+_POSTED: Final = frozenset(
+    {"token", "register", "revoke", "introspect", "par", "device_authorization"}
+)
+_PAGES: Final = frozenset({"authorize", "device"})
 
 
-@attrs.define(eq=False, kw_only=True, slots=False, repr=False)
-class OAuthEndpoints(LoopbackServer):
+class OAuthEndpoints(FrontChannel, UnattendedGrants):
     """The endpoints; `AuthorizationServer` describes the attributes."""
 
-    endpoints: ClassVar[frozenset[str]] = _POSTED | {"metadata", "authorize", "unknown"}
-
-    issuer_path: str = ""
-    trailing_slash: bool = False
-    account: str = "ada@example.com"
-    deny: bool = False
-    interactive: bool = False
-    scopes: tuple[str, ...] = ("read", "write")
-    any_loopback_port: bool = True
-    access_token_lifetime: float | None = 3600
-    rotate: bool = True
-    grace: float = 0.0
-    token_encoding: Literal["form", "json"] = "form"  # noqa: S105 - no secret
-    echo_resource: bool = False
-    entropy: Callable[[int], bytes] = secrets.token_bytes
-    canary: str = ""
-    metadata: dict[str, object] = attrs.field(factory=dict, init=False)
-    well_known: tuple[str, ...] = attrs.field(default=(), init=False)
-    _amended: dict[str, dict[str, object]] = attrs.field(
-        factory=lambda: defaultdict(dict), init=False
-    )
-    _clients: Clients = attrs.field(init=False)
-    _grants: Grants = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        """Begin without clients and grants."""
-        self._clients = Clients(self._new_secret)
-        self._grants = Grants(self._now, self._new_secret)
-
-    @property
-    def issuer(self) -> str:
-        """The issuer identifier."""
-        return f"{self.origin}{self.issuer_path}{'/' if self.trailing_slash else ''}"
-
-    def start(self) -> None:
-        """Listen on a free port and write the metadata."""
-        super().start()
-        base = f"{self.origin}{self.issuer_path}"
-        self.metadata = {
-            "issuer": self.issuer,
-            "authorization_endpoint": f"{base}/authorize",
-            "token_endpoint": f"{base}/token",
-            "registration_endpoint": f"{base}/register",
-            "revocation_endpoint": f"{base}/revoke",
-            "introspection_endpoint": f"{base}/introspect",
-            "scopes_supported": list(self.scopes) or None,
-            "response_types_supported": ["code"],
-            "grant_types_supported": ["authorization_code", "refresh_token"],
-            "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
-            "revocation_endpoint_auth_methods_supported": list(AUTH_METHODS),
-            "code_challenge_methods_supported": ["S256"],
-            "authorization_response_iss_parameter_supported": True,
-        }
-        self.well_known = tuple(
-            dict.fromkeys(
-                (
-                    f"/.well-known/oauth-authorization-server{self.issuer_path}",
-                    f"/.well-known/openid-configuration{self.issuer_path}",
-                    f"{self.issuer_path}/.well-known/openid-configuration",
-                )
-            )
-        )
-
-    def _now(self) -> float:
-        return self.clock()  # asked anew each time, because a test may change the clock
-
-    def _new_secret(self, kind: str) -> str:
-        random = base64.urlsafe_b64encode(self.entropy(24)).rstrip(b"=").decode()
-        # A client identifier is public, so it must not set a canary off.
-        mark = "" if kind == "client" else self.canary
-        return "-".join(filter(None, (mark, kind, random)))
+    endpoints: ClassVar[frozenset[str]] = _POSTED | _PAGES | {"metadata", "unknown"}
 
     def _endpoint(self, path: str) -> str:
         if "/.well-known/" in path:
@@ -110,94 +40,81 @@ class OAuthEndpoints(LoopbackServer):
         folder, _, name = path.rpartition("/")
         return name if folder == self.issuer_path and name in self.endpoints else "unknown"
 
+    def _do(self, endpoint: str, request: Request) -> Response:
+        try:
+            # Before the lock is taken: whoever serves the document may need this server.
+            self._meet(request.values.get("client_id"))
+        except RefusedError as refused:
+            return error_page(refused.description) if endpoint in _PAGES else _refusal(refused)
+        return super()._do(endpoint, request)
+
+    def _meet(self, client_id: str | None) -> None:
+        """Make a client known that is the URL of its metadata document."""
+        if not self.client_id_metadata_documents or not is_document_url(client_id or ""):
+            return
+        assert client_id is not None, "an empty one is no URL"
+        with self._state:
+            known = self._clients.get(client_id) is not None
+            document = self.client_documents.get(client_id)
+        if not known:
+            client = client_of(client_id, fetch(client_id) if document is None else document)
+            with self._state:
+                self._clients.add(client)
+
     def _work(self, endpoint: str, request: Request) -> Response:
+        if not self._serves(endpoint, request.path):
+            return Response(b"", 404)
         if endpoint in _POSTED and request.method != "POST":
             return Response(b"", 405, {"Allow": "POST"})
-        match endpoint:
-            case "authorize":
-                return self._authorize(request)
-            case "metadata" if request.path in self.well_known:
-                return _json(_present(self.metadata))
-            case "token" | "register" | "revoke" | "introspect":
-                work = getattr(self, f"_{endpoint}")
-            case _:
-                return Response(b"", 404)
+        if endpoint == "metadata":
+            return json_answer(present(self.metadata))
         try:
-            response: Response = work(request)
+            response: Response = getattr(self, f"_{endpoint}")(request)
         except RefusedError as refused:
-            members = {"error": refused.error, "error_description": refused.description}
-            return _json(members, refused.status, refused.headers)
+            response = _refusal(refused)
+        if endpoint in ("token", "par") and self.dpop != "off" and self.dpop_nonce:
+            response.headers["DPoP-Nonce"] = self.dpop_nonce  # RFC 9449 §8.2
         return response
 
-    def _amend(self, endpoint: str, members: dict[str, object]) -> dict[str, object]:
-        return _present(members | self._amended[endpoint])
-
-    def _authorize(self, request: Request) -> Response:
-        try:
-            parameters = Parameters.parse(request.query_string.decode("latin-1"))
-            redirect_uri, client = self._redirection(parameters)
-        except RefusedError as refused:
-            # RFC 6749 §4.1.2.1: a URI that was not proven is never redirected to.
-            return error_page(refused.description)
-        answer: dict[str, object] = {}
-        try:
-            consent = self._consent(parameters, client)
-            if self.interactive and request.method != "POST":
-                return consent_page(client.client_id, self.account, consent.scopes)
-            denied = self.deny or request.form.get("decision") == "deny"
-            answer["code"] = self._code(parameters, consent, denied=denied)
-        except RefusedError as refused:
-            answer |= {"error": refused.error, "error_description": refused.description}
-        answer["state"] = parameters.get("state")
-        if self.metadata.get("authorization_response_iss_parameter_supported"):
-            answer["iss"] = self.issuer  # RFC 9207 §2
-        query = urlencode(self._amend("authorize", answer), doseq=True)
-        joint = "&" if urlsplit(redirect_uri).query else "?"
-        status = 303 if request.method == "POST" else 302
-        return Response(b"", status, {"Location": f"{redirect_uri}{joint}{query}"})
-
-    def _redirection(self, parameters: Parameters) -> tuple[str, Client]:
-        client = self._clients.get(parameters.require("client_id"))
-        redirect_uri = parameters.require("redirect_uri")
-        if client is None:
-            raise RefusedError("invalid_client", "The client is not known here.")
-        if not client.redirects_to(redirect_uri, any_loopback_port=self.any_loopback_port):
-            raise RefusedError("invalid_request", "The redirect URI is not registered.")
-        return redirect_uri, client
-
-    def _code(self, parameters: Parameters, consent: Consent, *, denied: bool) -> str:
-        if denied:
-            raise RefusedError("access_denied", "the user said no")
-        return self._grants.new_code(
-            consent,
-            redirect_uri=parameters.require("redirect_uri"),
-            code_challenge=parameters.require("code_challenge"),
-        )
-
-    def _consent(self, parameters: Parameters, client: Client) -> Consent:
-        if parameters.require("response_type") != "code":
-            raise RefusedError("unsupported_response_type", "only code is supported")
-        parameters.require("state")
-        parameters.require("code_challenge")
-        if parameters.get("code_challenge_method") != "S256":
-            raise RefusedError("invalid_request", "code_challenge_method has to be S256")
-        scopes = parameters.words("scope") or self.scopes
-        if self.scopes and not set(scopes) <= set(self.scopes):
-            raise RefusedError("invalid_scope", "there is no such scope")
-        return Consent(client.client_id, self.account, scopes, parameters.all("resource"))
-
-    def _parameters(
-        self, request: Request, encoding: Literal["form", "json"] = "form"
-    ) -> Parameters:
-        if encoding == "json":
-            return Parameters.from_json(_json_body(request, "invalid_request"))
-        if request.mimetype != "application/x-www-form-urlencoded":
-            raise RefusedError("invalid_request", "the body is not form-encoded")
-        return Parameters.parse(request.get_data().decode("latin-1"))
+    def _serves(self, endpoint: str, path: str) -> bool:
+        match endpoint:
+            case "unknown":
+                return False
+            case "metadata":
+                return path in self.well_known
+            case "par":
+                return self.par or self.require_par
+            case "device" | "device_authorization":
+                return self.device_grant
+        return True
 
     def _token(self, request: Request) -> Response:
         parameters = self._parameters(request, self.token_encoding)
-        client = self._clients.authenticate(request.headers.get("Authorization"), parameters)
+        grant_type = parameters.get("grant_type")
+        client = None
+        # RFC 7523 §3.1: an assertion may come without a client.
+        if grant_type != JWT_BEARER or _names_client(request, parameters):
+            client = self._client(request, parameters)
+        jkt = self._proven_key(
+            request, required=self.dpop == "required" and grant_type != TOKEN_EXCHANGE
+        )
+        if parameters.require("grant_type") not in grant_types(self):
+            raise RefusedError("unsupported_grant_type", "the grant type is not supported")
+        terms = Terms(
+            lifetime=self.access_token_lifetime,
+            rotate=self.rotate,
+            grace=self.grace,
+            jkt=jkt,
+            binds_refresh=client is not None and client.public,
+        )
+        if grant_type == JWT_BEARER:
+            members = self._members(self._jwt_bearer(client, parameters, terms))
+        else:
+            assert client is not None, "only the assertion grant goes without one"
+            members = self._granted(client, parameters, terms)
+        return json_answer(self._amend("token", members))
+
+    def _granted(self, client: Client, parameters: Parameters, terms: Terms) -> dict[str, object]:
         match parameters.require("grant_type"):
             case "authorization_code":
                 issued = self._grants.redeem(
@@ -206,7 +123,7 @@ class OAuthEndpoints(LoopbackServer):
                     redirect_uri=parameters.require("redirect_uri"),
                     code_verifier=parameters.require("code_verifier"),
                     resource=parameters.all("resource"),
-                    lifetime=self.access_token_lifetime,
+                    terms=terms,
                 )
             case "refresh_token":
                 issued = self._grants.refresh(
@@ -214,18 +131,24 @@ class OAuthEndpoints(LoopbackServer):
                     client_id=client.client_id,
                     scopes=parameters.words("scope"),
                     resource=parameters.all("resource"),
-                    lifetime=self.access_token_lifetime,
-                    rotate=self.rotate,
-                    grace=self.grace,
+                    terms=terms,
                 )
+            case "client_credentials":
+                issued = self._client_credentials(client, parameters, terms)
+            case grant_type if grant_type == DEVICE_CODE:
+                consent = self._devices.redeem(
+                    parameters.require("device_code"), client_id=client.client_id
+                )
+                resource = parameters.all("resource")
+                issued = self._grants.begin(consent, terms, resource=resource)
             case _:
-                raise RefusedError("unsupported_grant_type", "the grant type is not supported")
-        return _json(self._amend("token", self._members(issued)))
+                return self._token_exchange(client, parameters)
+        return self._members(issued)
 
     def _members(self, issued: Issued) -> dict[str, object]:
         return {
             "access_token": issued.access_token,
-            "token_type": "Bearer",
+            "token_type": "DPoP" if issued.jkt else "Bearer",
             "expires_in": issued.expires_in,
             "refresh_token": issued.refresh_token,
             "scope": " ".join(issued.scopes) or None,
@@ -233,7 +156,7 @@ class OAuthEndpoints(LoopbackServer):
         }
 
     def _register(self, request: Request) -> Response:
-        metadata = _json_body(request, "invalid_client_metadata")
+        metadata = json_body(request, "invalid_client_metadata")
         client = self._clients.register(metadata)
         assert isinstance(metadata, dict), "register refuses everything else"
         members = metadata | {
@@ -244,20 +167,20 @@ class OAuthEndpoints(LoopbackServer):
             "redirect_uris": list(client.redirect_uris),
             "token_endpoint_auth_method": client.token_endpoint_auth_method,
         }
-        return _json(self._amend("register", members), 201)
+        return json_answer(self._amend("register", members), 201)
 
     def _revoke(self, request: Request) -> Response:
         parameters = self._parameters(request)
-        client = self._clients.authenticate(request.headers.get("Authorization"), parameters)
+        client = self._client(request, parameters)
         self._grants.revoke(parameters.require("token"), client_id=client.client_id)
         return Response(b"", 200)
 
     def _introspect(self, request: Request) -> Response:
         parameters = self._parameters(request)
-        self._clients.authenticate(request.headers.get("Authorization"), parameters)
+        self._client(request, parameters)
         info = self._grants.valid(parameters.require("token"))
         if info is None:
-            return _json({"active": False})  # RFC 7662 §2.2: and not a word more
+            return json_answer({"active": False})  # RFC 7662 §2.2: and not a word more
         members: dict[str, object] = {
             "active": True,
             "client_id": info.client_id,
@@ -268,23 +191,17 @@ class OAuthEndpoints(LoopbackServer):
             "iss": self.issuer,
             "iat": int(info.issued_at),
             "exp": None if info.expires_at is None else int(info.expires_at),
-            "token_type": "Bearer",
+            "token_type": "DPoP" if info.jkt else "Bearer",
+            "cnf": {"jkt": info.jkt} if info.jkt else None,  # RFC 9449 §6.2
         }
-        return _json(self._amend("introspect", members))
+        return json_answer(self._amend("introspect", members))
 
 
-def _present(members: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in members.items() if value is not None}
+def _refusal(refused: RefusedError) -> Response:
+    members = {"error": refused.error, "error_description": refused.description}
+    return json_answer(members, refused.status, refused.headers)
 
 
-def _json(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    fields = {"Cache-Control": "no-store"} | (headers or {})
-    return Response(json.dumps(body), status, fields, content_type="application/json")
-
-
-def _json_body(request: Request, error: str) -> object:
-    try:
-        value: object = json.loads(request.get_data())
-    except (ValueError, RecursionError):
-        raise RefusedError(error, "the body is not JSON") from None
-    return value
+def _names_client(request: Request, parameters: Parameters) -> bool:
+    named = ("client_id", "client_secret", "client_assertion")
+    return "Authorization" in request.headers or any(map(parameters.get, named))

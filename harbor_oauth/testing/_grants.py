@@ -15,90 +15,19 @@ from typing import Final
 import attrs
 
 from harbor_oauth.testing._parameters import RefusedError
+from harbor_oauth.testing._records import Consent, Issued, Reuse, Revocation, Terms, TokenInfo
 
-__all__ = ["Consent", "Grants", "Issued", "Reuse", "Revocation", "TokenInfo"]
+__all__ = ["Grants", "narrow"]
 
 _CODE_LIFETIME: Final = 60.0
 _CODE_VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
 
 
-@attrs.frozen
-class Consent:
-    """What a resource owner agreed to.
-
-    Attributes:
-        client_id: Who may act.
-        account: For whom.
-        scopes: What it may do.
-        resource: Where (RFC 8707); empty when no resource was named.
-    """
-
-    client_id: str
-    account: str
-    scopes: tuple[str, ...]
-    resource: tuple[str, ...]
-
-
-@attrs.frozen
-class TokenInfo:
-    """What an access token stands for.
-
-    Attributes:
-        client_id: The client it was issued to.
-        account: The resource owner.
-        scopes: Its scopes.
-        resource: The resources it is for; empty when none was named.
-        issued_at: When, in seconds since the epoch, UTC.
-        expires_at: Its end, likewise; None when it has none.
-    """
-
-    client_id: str
-    account: str
-    scopes: tuple[str, ...]
-    resource: tuple[str, ...]
-    issued_at: float
-    expires_at: float | None
-
-
-@attrs.frozen
-class Reuse:
-    """A refresh token that was used again after it was spent; its family is revoked."""
-
-    client_id: str
-    account: str
-    at: float
-
-
-@attrs.frozen
-class Revocation:
-    """A token that was revoked through the revocation endpoint.
-
-    Attributes:
-        kind: ``"refresh_token"`` or ``"access_token"``.
-        client_id: The client that asked.
-        account: The resource owner.
-    """
-
-    kind: str
-    client_id: str
-    account: str
-
-
-@attrs.frozen(repr=False)
-class Issued:
-    """One answer of the token endpoint, before it is written down."""
-
-    access_token: str
-    refresh_token: str | None
-    expires_in: float | None
-    scopes: tuple[str, ...]
-    resource: tuple[str, ...]
-
-
 @attrs.define(eq=False, repr=False)
 class _Family:
     consent: Consent
-    refresh_token: str
+    refresh_token: str | None
+    jkt: str | None = None
     previous: str = ""
     rotated_at: float = 0.0
     answer: Issued | None = None
@@ -111,6 +40,7 @@ class _Code:
     redirect_uri: str
     code_challenge: str
     expires_at: float
+    jkt: str | None = None
     family: _Family | None = None
 
 
@@ -132,14 +62,34 @@ class Grants:
     _codes: dict[str, _Code] = attrs.field(factory=dict, init=False)
     _access: dict[str, _AccessToken] = attrs.field(factory=dict, init=False)
     _refresh: dict[str, _Family] = attrs.field(factory=dict, init=False)
+    _families: list[_Family] = attrs.field(factory=list, init=False)
 
-    def new_code(self, consent: Consent, *, redirect_uri: str, code_challenge: str) -> str:
-        """Make an authorization code."""
+    def new_code(
+        self, consent: Consent, *, redirect_uri: str, code_challenge: str, jkt: str | None = None
+    ) -> str:
+        """Make an authorization code; `jkt` names the key that may use it (RFC 9449 §10)."""
         code = self.new_secret("code")
         self._codes[code] = _Code(
-            consent, redirect_uri, code_challenge, self.clock() + _CODE_LIFETIME
+            consent, redirect_uri, code_challenge, self.clock() + _CODE_LIFETIME, jkt
         )
         return code
+
+    def begin(
+        self,
+        consent: Consent,
+        terms: Terms,
+        *,
+        resource: tuple[str, ...] = (),
+        refreshable: bool = True,
+    ) -> Issued:
+        """Issue the first tokens of a family that needs no code.
+
+        Raises:
+            RefusedError: ``invalid_target`` for a resource outside the consent.
+        """
+        resource = narrow(resource, consent.resource, "invalid_target")
+        family = self._new_family(consent, terms, refreshable=refreshable)
+        return self._issue(family, consent.scopes, resource, terms)
 
     def redeem(
         self,
@@ -149,7 +99,7 @@ class Grants:
         redirect_uri: str,
         code_verifier: str,
         resource: tuple[str, ...],
-        lifetime: float | None,
+        terms: Terms,
     ) -> Issued:
         """Exchange a code for the first tokens of a family.
 
@@ -169,11 +119,11 @@ class Grants:
             raise RefusedError("invalid_grant", "redirect_uri is not the one of the request")
         if not _verifies(code_verifier, found.code_challenge):
             raise RefusedError("invalid_grant", "the code_verifier does not fit")
-        resource = _narrow(resource, found.consent.resource, "invalid_target")
-        family = _Family(found.consent, self.new_secret("refresh"))
-        self._refresh[family.refresh_token] = family
-        found.family = family
-        return self._issue(family, found.consent.scopes, resource, lifetime)
+        if found.jkt not in (None, terms.jkt):
+            raise RefusedError("invalid_grant", "the code is bound to another key")
+        resource = narrow(resource, found.consent.resource, "invalid_target")
+        found.family = self._new_family(found.consent, terms)
+        return self._issue(found.family, found.consent.scopes, resource, terms)
 
     def refresh(
         self,
@@ -182,9 +132,7 @@ class Grants:
         client_id: str,
         scopes: tuple[str, ...],
         resource: tuple[str, ...],
-        lifetime: float | None,
-        rotate: bool,
-        grace: float,
+        terms: Terms,
     ) -> Issued:
         """Exchange a refresh token for new tokens (RFC 6749 §6, RFC 9700 §4.14).
 
@@ -198,30 +146,40 @@ class Grants:
         family = self._refresh.get(refresh_token)
         if family is None or family.revoked or family.consent.client_id != client_id:
             raise RefusedError("invalid_grant", "the refresh token is unknown or revoked")
+        if family.jkt not in (None, terms.jkt):
+            raise RefusedError("invalid_grant", "the refresh token is bound to another key")
         if refresh_token != family.refresh_token:
-            in_grace = self.clock() - family.rotated_at < grace
+            in_grace = self.clock() - family.rotated_at < terms.grace
             if refresh_token == family.previous and in_grace and family.answer is not None:
                 return family.answer
             family.revoked = True
             consent = family.consent
             self.reuse_events.append(Reuse(consent.client_id, consent.account, self.clock()))
             raise RefusedError("invalid_grant", "the refresh token was used before")
-        scopes = _narrow(scopes, family.consent.scopes, "invalid_scope")
-        resource = _narrow(resource, family.consent.resource, "invalid_target")
-        if not rotate:
-            return attrs.evolve(self._issue(family, scopes, resource, lifetime), refresh_token=None)
+        scopes = narrow(scopes, family.consent.scopes, "invalid_scope")
+        resource = narrow(resource, family.consent.resource, "invalid_target")
+        if not terms.rotate:
+            return attrs.evolve(self._issue(family, scopes, resource, terms), refresh_token=None)
         family.previous, family.rotated_at = refresh_token, self.clock()
-        family.refresh_token = self.new_secret("refresh")
-        self._refresh[family.refresh_token] = family
-        family.answer = self._issue(family, scopes, resource, lifetime)
+        successor = self.new_secret("refresh")
+        family.refresh_token, self._refresh[successor] = successor, family
+        family.answer = self._issue(family, scopes, resource, terms)
         return family.answer
+
+    def _new_family(self, consent: Consent, terms: Terms, *, refreshable: bool = True) -> _Family:
+        refresh_token = self.new_secret("refresh") if refreshable else None
+        family = _Family(consent, refresh_token, terms.jkt if terms.binds_refresh else None)
+        self._families.append(family)
+        if refresh_token is not None:
+            self._refresh[refresh_token] = family
+        return family
 
     def _issue(
         self,
         family: _Family,
         scopes: tuple[str, ...],
         resource: tuple[str, ...],
-        lifetime: float | None,
+        terms: Terms,
     ) -> Issued:
         access_token, now = self.new_secret("access"), self.clock()
         info = TokenInfo(
@@ -230,10 +188,13 @@ class Grants:
             scopes=scopes,
             resource=resource,
             issued_at=now,
-            expires_at=None if lifetime is None else now + lifetime,
+            expires_at=None if terms.lifetime is None else now + terms.lifetime,
+            jkt=terms.jkt,
         )
         self._access[access_token] = _AccessToken(info, family)
-        return Issued(access_token, family.refresh_token, lifetime, scopes, resource)
+        return Issued(
+            access_token, family.refresh_token, terms.lifetime, scopes, resource, terms.jkt
+        )
 
     def valid(self, access_token: str) -> TokenInfo | None:
         """Return what an access token stands for, if it is good now."""
@@ -270,12 +231,16 @@ class Grants:
 
     def revoke_all(self) -> None:
         """Revoke every family, as a user does who removes the app's access."""
-        for family in self._refresh.values():
+        for family in self._families:
             family.revoked = True
 
 
-def _narrow(asked: tuple[str, ...], granted: tuple[str, ...], error: str) -> tuple[str, ...]:
-    """Return what was asked, or all that was granted when nothing was."""
+def narrow(asked: tuple[str, ...], granted: tuple[str, ...], error: str) -> tuple[str, ...]:
+    """Return what was asked, or all that was granted when nothing was.
+
+    Raises:
+        RefusedError: More was asked than was granted; with the error given.
+    """
     if not set(asked) <= set(granted):
         raise RefusedError(error, "more was asked than was granted")
     return asked or granted

@@ -139,6 +139,9 @@ class LoopbackServer(abc.ABC):
             raise RuntimeError(f"{type(self).__name__} has no address before it is started")
         return f"http://127.0.0.1:{self._http.port}"
 
+    def _now(self) -> float:
+        return self.clock()  # asked anew each time, because a test may change the clock
+
     def start(self) -> None:
         """Listen on a free port."""
         self._http.expect_request(re.compile("(?s).*")).respond_with_handler(self._respond)

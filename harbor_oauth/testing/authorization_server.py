@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 
 import attrs
@@ -16,7 +17,7 @@ import attrs
 from harbor_oauth.testing._browser import follow
 from harbor_oauth.testing._clients import Client
 from harbor_oauth.testing._endpoints import OAuthEndpoints
-from harbor_oauth.testing._grants import Reuse, Revocation, TokenInfo
+from harbor_oauth.testing._records import Reuse, Revocation, TokenInfo
 
 __all__ = ["AuthorizationServer", "Client", "Reuse", "Revocation", "TokenInfo"]
 
@@ -26,7 +27,9 @@ class AuthorizationServer(OAuthEndpoints):
     """A scripted authorization server; every attribute may change while it runs.
 
     Endpoints, for `script` and `count`: ``metadata`` (all of ``/.well-known/``),
-    ``authorize``, ``token``, ``register``, ``revoke``, ``introspect``, ``unknown``.
+    ``authorize``, ``par``, ``device_authorization``, ``device``, ``token``, ``register``,
+    ``revoke``, ``introspect``, ``unknown``. The metadata follows the features that are
+    switched on; all are off at first.
 
     Example:
         >>> with AuthorizationServer(grace=30) as server:  # doctest: +SKIP
@@ -47,10 +50,26 @@ class AuthorizationServer(OAuthEndpoints):
         grace: Seconds in which the token before the current one gets its answer again.
         token_encoding: The only body encoding the token endpoint reads.
         echo_resource: Add ``resource`` to token answers.
+        par: Offer pushed authorization requests (RFC 9126).
+        require_par: Take no others.
+        request_uri_lifetime: Seconds a pushed request waits for its browser.
+        device_grant: Offer the device grant (RFC 8628); its page does what the
+            authorization endpoint does, at once or with the two buttons.
+        device_code_lifetime: Seconds the device code and the user code live.
+        device_interval: Seconds a device has to leave between two polls.
+        dpop: ``"supported"`` binds tokens to the key of a proof (RFC 9449), ``"required"``
+            issues no others, ``"off"`` does not know proofs.
+        dpop_nonce: What proofs have to hold as `nonce`; empty for nothing.
+        client_credentials: Offer the client credentials grant (RFC 6749 §4.4).
+        client_id_metadata_documents: Take a client whose identifier is the URL of its
+            metadata; fetched once, and from loopback only.
+        client_documents: Documents it need not fetch, such as those of https URLs.
         entropy: Gives that many random bytes.
         canary: A prefix for every secret it makes.
         metadata: The server metadata (RFC 8414), to edit; a None member is left out.
         well_known: The paths where it is served, to edit.
+        trusted: Whose assertions are taken as a grant; see `trust`.
+        exchanges: Who gets an assertion for whom; see `allow_exchange`.
     """
 
     _browsers: list[threading.Thread] = attrs.field(factory=list, init=False)
@@ -68,15 +87,27 @@ class AuthorizationServer(OAuthEndpoints):
         token_endpoint_auth_method: str = "none",  # noqa: S107 - the name of a method
         client_id: str | None = None,
         client_secret: str | None = None,
+        jwk: Mapping[str, object] | None = None,
     ) -> Client:
-        """Make a client known that was registered by hand; what is None is made up."""
-        if client_secret is None and token_endpoint_auth_method != "none":  # noqa: S105 - same
+        """Make a client known that was registered by hand; what is None is made up.
+
+        Args:
+            redirect_uris: Where the browser may be sent back to.
+            token_endpoint_auth_method: The one way it authenticates.
+            client_id: Its identifier.
+            client_secret: Its secret, where the method wants one.
+            jwk: Its public key; the method is then ``private_key_jwt`` (RFC 7523 §2.2).
+        """
+        if jwk is not None:
+            token_endpoint_auth_method = "private_key_jwt"  # noqa: S105 - same
+        elif client_secret is None and token_endpoint_auth_method != "none":  # noqa: S105 - same
             client_secret = self._new_secret("secret")
         client = Client(
             client_id=client_id or self._new_secret("client"),
             client_secret=client_secret,
             token_endpoint_auth_method=token_endpoint_auth_method,
             redirect_uris=tuple(redirect_uris),
+            jwks=() if jwk is None else (jwk,),
         )
         with self._state:
             return self._clients.add(client)
@@ -86,11 +117,52 @@ class AuthorizationServer(OAuthEndpoints):
         with self._state:
             self._clients.clear()
 
+    def trust(self, issuer: str, *jwks: Mapping[str, object]) -> None:
+        """Take an issuer's assertions as a grant (RFC 7523 §2.1), ID-JAGs among them.
+
+        Args:
+            issuer: The assertions' `iss`.
+            jwks: Its public keys; of another double, `public_jwk`.
+        """
+        with self._state:
+            self.trusted[issuer] = jwks
+            self.advertise()
+
+    def allow_exchange(self, client: Client, *, audience: str, client_id: str) -> None:
+        """Give a client ID-JAGs for another authorization server (RFC 8693).
+
+        Args:
+            client: The client here, a confidential one.
+            audience: The other server's issuer.
+            client_id: What the client is called there.
+        """
+        with self._state:
+            self.exchanges[client.client_id, audience] = client_id
+            self.advertise()
+
+    def approve_device(self, user_code: str) -> None:
+        """Say yes to a device, as `account`.
+
+        Raises:
+            ValueError: No device waits with this code.
+        """
+        with self._state:
+            self._decide_device(user_code, allow=True)
+
+    def deny_device(self, user_code: str) -> None:
+        """Say no to a device.
+
+        Raises:
+            ValueError: No device waits with this code.
+        """
+        with self._state:
+            self._decide_device(user_code, allow=False)
+
     def amend(self, endpoint: str, /, **members: object) -> None:
         """Change members of every later answer of an endpoint; None leaves one out.
 
-        It counts for ``authorize`` (the redirect), ``token``, ``register`` and
-        ``introspect``; for ``metadata`` edit the dictionary.
+        It counts for ``authorize`` (the redirect), ``par``, ``device_authorization``,
+        ``token``, ``register`` and ``introspect``; for ``metadata`` edit the dictionary.
         """
         self._require(endpoint)
         with self._state:

@@ -1,7 +1,7 @@
 """An MCP server on loopback that demands its authorization server's tokens.
 
 Streamable HTTP with JSON answers and two tools, `echo` and `add`; what the
-messages mean is in `_mcp_messages`.
+messages mean is in `_mcp_messages`, who may send them in `_protected_resource`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ from typing import ClassVar
 import attrs
 from werkzeug import Request, Response
 
-from harbor_oauth.testing._loopback import LoopbackServer
 from harbor_oauth.testing._mcp_messages import Reply, ToolCall, reply_to
-from harbor_oauth.testing.authorization_server import AuthorizationServer
+from harbor_oauth.testing._protected_resource import ProtectedResource
 
 __all__ = ["McpServer", "ToolCall"]
 
 
 @attrs.define(eq=False, slots=False, repr=False)
-class McpServer(LoopbackServer):
+class McpServer(ProtectedResource):
     """A protected resource (RFC 9728); every attribute may change while it runs.
 
     Endpoints, for `script` and `count`: ``mcp``, ``metadata`` (all of
@@ -32,12 +31,17 @@ class McpServer(LoopbackServer):
         ...     assert server.calls == []
 
     Attributes:
-        authorization_server: Whose tokens it takes.
+        authorization_server: Whose tokens it takes; `authorization_servers` moves it.
         path: Where it answers.
         require_auth: Ask for a token at all.
         require_audience: Take only tokens whose resource (RFC 8707) is this server.
         always_401: Refuse every token.
         scope: What a token needs, also named in the challenge; None for nothing.
+        tool_scopes: What a call of a tool needs besides, by the tool's name.
+        open_methods: JSON-RPC methods that need no token, such as ``"initialize"``.
+        require_dpop: Take only tokens that are bound to a key (RFC 9449); a token
+            that is bound is never taken without a proof of its key.
+        dpop_nonce: What proofs have to hold as `nonce`; empty for nothing.
         advertise: Name the metadata's URL in the challenge (RFC 9728 §5.1).
         challenges: `WWW-Authenticate` field values to send as they are; None for its own.
         metadata: The resource metadata, to edit; a None member is left out.
@@ -46,45 +50,13 @@ class McpServer(LoopbackServer):
 
     endpoints: ClassVar[frozenset[str]] = frozenset({"mcp", "metadata", "unknown"})
 
-    authorization_server: AuthorizationServer
-    path: str = attrs.field(default="/mcp", kw_only=True)
-    require_auth: bool = attrs.field(default=True, kw_only=True)
-    require_audience: bool = attrs.field(default=True, kw_only=True)
-    always_401: bool = attrs.field(default=False, kw_only=True)
-    scope: str | None = attrs.field(default=None, kw_only=True)
-    advertise: bool = attrs.field(default=True, kw_only=True)
-    challenges: list[str] | None = attrs.field(default=None, kw_only=True)
-    metadata: dict[str, object] = attrs.field(factory=dict, init=False)
-    metadata_path: str | None = attrs.field(default=None, init=False)
     _calls: list[ToolCall] = attrs.field(factory=list, init=False)
-
-    @property
-    def url(self) -> str:
-        """The MCP endpoint, which is also the resource identifier."""
-        return f"{self.origin}{self.path}"
-
-    @property
-    def metadata_url(self) -> str | None:
-        """The URL of the resource metadata."""
-        return None if self.metadata_path is None else f"{self.origin}{self.metadata_path}"
 
     @property
     def calls(self) -> list[ToolCall]:
         """The tools that were executed, in order; a copy."""
         with self._state:
             return list(self._calls)
-
-    def start(self) -> None:
-        """Listen on a free port and write the metadata."""
-        super().start()
-        self.metadata_path = f"/.well-known/oauth-protected-resource{self.path.rstrip('/')}"
-        self.metadata = {
-            "resource": self.url,
-            "authorization_servers": [self.authorization_server.issuer],
-            "scopes_supported": list(self.authorization_server.scopes) or None,
-            "bearer_methods_supported": ["header"],
-            "resource_name": "Practice server",
-        }
 
     def _endpoint(self, path: str) -> str:
         if "/.well-known/" in path:
@@ -97,33 +69,28 @@ class McpServer(LoopbackServer):
             return _json(200, members)
         if endpoint != "mcp":
             return Response(b"", 404)
-        refusal = self._refusal(request) if self.require_auth else None
-        return refusal if refusal is not None else self._message(request)
-
-    def _refusal(self, request: Request) -> Response | None:
-        """Return the answer to a request whose token does not do (RFC 6750 §3)."""
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            return self._challenge(401)
-        info = self.authorization_server.valid(token.strip())
-        foreign = info is not None and self.require_audience and self.url not in info.resource
-        if info is None or foreign or self.always_401:
-            return self._challenge(401, error="invalid_token")
-        if not set((self.scope or "").split()) <= set(info.scopes):
-            return self._challenge(403, error="insufficient_scope")
-        return None
-
-    def _challenge(self, status: int, error: str | None = None) -> Response:
-        response = Response(b"", status)
-        parameters = {
-            "error": error,
-            "resource_metadata": self.metadata_url if self.advertise else None,
-            "scope": self.scope,
-        }
-        own = ", ".join(f'{name}="{value}"' for name, value in parameters.items() if value)
-        for challenge in [f"Bearer {own}".rstrip()] if self.challenges is None else self.challenges:
-            response.headers.add("WWW-Authenticate", challenge)
+        needed = self._needed(request)
+        refusal = None
+        if self.require_auth and needed is not None:
+            refusal = self._refusal(request, needed)
+        response = self._message(request) if refusal is None else refusal
+        if self.dpop_nonce:
+            response.headers["DPoP-Nonce"] = self.dpop_nonce  # RFC 9449 §8.2, §9
         return response
+
+    def _needed(self, request: Request) -> tuple[str, ...] | None:
+        """Return the scopes a request needs; None when it needs no token at all."""
+        try:
+            message: object = json.loads(request.get_data())
+        except (ValueError, RecursionError):
+            message = None
+        members = message if isinstance(message, dict) else {}
+        method, params = members.get("method"), members.get("params")
+        if method in self.open_methods:
+            return None
+        name = params.get("name") if isinstance(params, dict) else None
+        of_tool = self.tool_scopes.get(str(name), ()) if method == "tools/call" else ()
+        return (*(self.scope or "").split(), *of_tool)
 
     def _message(self, request: Request) -> Response:
         if request.method != "POST":

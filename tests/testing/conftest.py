@@ -1,17 +1,20 @@
-"""A plain HTTP client and a sign-in done by hand, on the standard library alone."""
+"""A plain HTTP client, a sign-in done by hand, and a key that signs; nothing of the library's."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import http.client
+import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import attrs
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from harbor_oauth.testing import AuthorizationServer, Client
 from harbor_oauth.testing.fixtures import authorization_server, mcp_server
@@ -105,15 +108,26 @@ class User:
         """Ask for a code."""
         return self.ask(self.url(**changes))
 
-    def token(self, **parameters: str | list[str] | None) -> Reply:
-        """Ask the token endpoint as a public client."""
+    def post(
+        self,
+        endpoint: str,
+        /,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **parameters: str | list[str] | None,
+    ) -> Reply:
+        """Ask an endpoint by its word as a public client."""
         form = {"client_id": self.client.client_id} | parameters
         present = {name: value for name, value in form.items() if value is not None}
-        return self.ask(str(self.server.metadata["token_endpoint"]), form=present)
+        return self.ask(f"{self.server.base}/{endpoint}", form=present, headers=headers)
 
-    def redeem(self, code: str, /, **changes: str | list[str] | None) -> Reply:
+    def token(self, **parameters: Any) -> Reply:
+        """Ask the token endpoint as a public client."""
+        return self.post("token", **parameters)
+
+    def redeem(self, code: str, /, **changes: Any) -> Reply:
         """Exchange a code."""
-        parameters: dict[str, str | list[str] | None] = {
+        parameters: dict[str, Any] = {
             "grant_type": "authorization_code",
             "code": code,
             "redirect_uri": REDIRECT_URI,
@@ -121,7 +135,7 @@ class User:
         }
         return self.token(**(parameters | changes))
 
-    def refresh(self, refresh_token: str, **changes: str | list[str] | None) -> Reply:
+    def refresh(self, refresh_token: str, **changes: Any) -> Reply:
         """Exchange a refresh token."""
         return self.token(grant_type="refresh_token", refresh_token=refresh_token, **changes)
 
@@ -164,3 +178,98 @@ class Clock:
 def clock() -> Clock:
     """Give a clock that moves when told."""
     return Clock()
+
+
+def encoded(octets: bytes) -> str:
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+
+
+def number(value: int) -> str:
+    return encoded(value.to_bytes((value.bit_length() + 7) // 8, "big"))
+
+
+@attrs.frozen
+class Key:
+    """A private key that signs JWTs, written apart from every other code that does."""
+
+    alg: str
+    private: Any
+    serial: Iterator[int] = attrs.field(factory=itertools.count)
+
+    @property
+    def jwk(self) -> dict[str, str]:
+        """The public half."""
+        if self.alg == "EdDSA":
+            raw = self.private.public_key().public_bytes_raw()
+            return {"kty": "OKP", "crv": "Ed25519", "x": encoded(raw)}
+        numbers = self.private.public_key().public_numbers()
+        if self.alg == "ES256":
+            x, y = (encoded(value.to_bytes(32, "big")) for value in (numbers.x, numbers.y))
+            return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
+        return {"kty": "RSA", "e": number(numbers.e), "n": number(numbers.n)}
+
+    @property
+    def jkt(self) -> str:
+        """The thumbprint (RFC 7638)."""
+        canonical = json.dumps(self.jwk, sort_keys=True, separators=(",", ":"))
+        return encoded(hashlib.sha256(canonical.encode()).digest())
+
+    def jwt(self, claims: Mapping[str, object], /, **header: object) -> str:
+        """Sign claims."""
+        parts = ({"alg": self.alg} | header, {k: v for k, v in claims.items() if v is not None})
+        signing_input = ".".join(encoded(json.dumps(part).encode()) for part in parts)
+        return f"{signing_input}.{encoded(self._sign(signing_input.encode()))}"
+
+    def _sign(self, octets: bytes) -> bytes:
+        match self.alg:
+            case "ES256":
+                der = self.private.sign(octets, ec.ECDSA(SHA256()))
+                return b"".join(n.to_bytes(32, "big") for n in utils.decode_dss_signature(der))
+            case "EdDSA":
+                return bytes(self.private.sign(octets))
+            case "PS256":
+                scheme: Any = padding.PSS(padding.MGF1(SHA256()), padding.PSS.DIGEST_LENGTH)
+            case _:
+                scheme = padding.PKCS1v15()
+        return bytes(self.private.sign(octets, scheme, SHA256()))
+
+    def proof(
+        self,
+        method: str,
+        url: str,
+        *,
+        now: float,
+        access_token: str | None = None,
+        header: Mapping[str, object] | None = None,
+        **changes: object,
+    ) -> dict[str, str]:
+        """Return the DPoP field for a request; None leaves a claim out."""
+        ath = access_token and encoded(hashlib.sha256(access_token.encode()).digest())
+        claims = {"jti": f"j{next(self.serial)}", "htm": method, "htu": url, "iat": now, "ath": ath}
+        fields = {"typ": "dpop+jwt", "jwk": self.jwk} | dict(header or {})
+        return {"DPoP": self.jwt(claims | changes, **fields)}
+
+
+def private_key(alg: str) -> Any:
+    match alg:
+        case "ES256":
+            return ec.generate_private_key(ec.SECP256R1())
+        case "EdDSA":
+            return ed25519.Ed25519PrivateKey.generate()
+    return rsa.generate_private_key(65537, 2048)
+
+
+@pytest.fixture
+def new_key() -> Callable[..., Key]:
+    """Make keys."""
+
+    def make(alg: str = "ES256") -> Key:
+        return Key(alg, private_key(alg))
+
+    return make
+
+
+@pytest.fixture
+def key(new_key: Callable[..., Key]) -> Key:
+    """Give a key."""
+    return new_key()
