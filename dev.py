@@ -217,7 +217,7 @@ def prepare(tools: Tools, *groups: str, wanted: str | None = None) -> Path:
     tools(
         *("pip", "install", "--quiet", "--python", program(environment, "python")),
         "--compile-bytecode",  # once here, so that the first command is not the slow one
-        *("--constraints", str(CONSTRAINTS), "--editable", f"{ROOT}[all]"),
+        *("--constraints", str(CONSTRAINTS), "--editable", f"{ROOT}[cli,testing]"),
         *(part for plugin in plugins() for part in ("--editable", str(plugin))),
         *(part for group in every for part in ("--group", group)),
     )
@@ -246,7 +246,8 @@ def test(options: argparse.Namespace) -> int:
             return 0
         raise
     command = [program(environment, "python"), "-m", "pytest"]
-    unit = ["--ignore=tests/e2e", "--ignore=tests/faults"] if options.unit else []
+    real = ("tests/conformance", "tests/e2e", "tests/faults")
+    unit = [f"--ignore={folder}" for folder in real] if options.unit else []
     return run([*command, *unit, *options.passed], tools.environ)
 
 
@@ -399,7 +400,11 @@ def parser() -> argparse.ArgumentParser:
 
     command(demo, passes=True)
     tests = command(test, passes=True)
-    tests.add_argument("--unit", action="store_true", help="leave out tests/e2e and tests/faults")
+    tests.add_argument(
+        "--unit",
+        action="store_true",
+        help="leave out tests/conformance, tests/e2e and tests/faults",
+    )
     tests.add_argument("--python", metavar="X", help="a version such as 3.13, or a path")
     tests.add_argument(
         "--if-present", action="store_true", help="without that Python, say so and succeed"

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         token_async,
     )
     from harbor_oauth.errors import (
+        AccountMismatchError,
         AuthorizationResponseError,
         BrowserError,
         ClientRequiredError,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PKCE",
     "AccessToken",
+    "AccountMismatchError",
     "AuthorizationResponseError",
     "BrowserError",
     "ClientCredentials",

@@ -55,6 +55,8 @@ class Harbor(HarborSignIns):
             obtained when they are asked for, and kept in the vault.
         client_metadata_url: The URL of the program's own client ID metadata
             document, in place of the configuration's.
+        trusted_providers: Names of installed providers of others that the
+            program agrees to use, besides those the configuration names.
     """
 
     # --- use ------------------------------------------------------------------

@@ -9,6 +9,7 @@ HarborError
 ├─ ConfigurationError            the user or developer can mend the set-up
 │  ├─ ProviderNotFoundError      no installed distribution offers that provider
 │  ├─ ProviderInvalidError       a distribution offers it, but cannot be used
+│  ├─ ProviderUntrustedError     a distribution that nobody has agreed to use
 │  ├─ ClientRequiredError        no client is known at this authorization server
 │  ├─ ServerNotFoundError        no docked server has that name
 │  ├─ UnresolvedReferenceError   a `vault:` reference names nothing
@@ -27,6 +28,7 @@ HarborError
 │  └─ RevocationResponseError    RFC 7009 §2.2.1
 ├─ LoginRequiredError            a person has to sign in
 ├─ ScopeRequiredError            a person has to grant more scopes
+├─ AccountMismatchError          somebody else signed in than before
 ├─ WrongResourceError            the token is not for that origin
 ├─ FlowError                     a sign-in ended without an answer
 │  ├─ FlowTimeoutError
@@ -53,6 +55,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "AccountMismatchError",
     "AuthorizationResponseError",
     "BrowserError",
     "ClientRequiredError",
@@ -72,6 +75,7 @@ __all__ = [
     "ProtocolError",
     "ProviderInvalidError",
     "ProviderNotFoundError",
+    "ProviderUntrustedError",
     "ReceiverBindError",
     "RegistrationResponseError",
     "ResourceMismatchError",
@@ -132,6 +136,10 @@ class ProviderNotFoundError(ConfigurationError):
 
 class ProviderInvalidError(ConfigurationError):
     """A distribution offers the provider, but it cannot be loaded or trusted."""
+
+
+class ProviderUntrustedError(ConfigurationError):
+    """A distribution offers the provider, and nobody has agreed to use it yet."""
 
 
 class ClientRequiredError(ConfigurationError):
@@ -273,6 +281,29 @@ class ScopeRequiredError(HarborError):
         self.grant = grant
         self.missing = missing
         self.have = have
+
+
+class AccountMismatchError(HarborError):
+    """Somebody else signed in than the grant is of; nothing was stored.
+
+    Attributes:
+        grant: The grant's name.
+        expected: Whose grant it is.
+        found: Who signed in.
+    """
+
+    def __init__(self, *, grant: str, expected: str, found: str) -> None:
+        """Name both, so that a person sees which browser session to end."""
+        super().__init__(
+            f"{grant} is of {expected}, and {found} signed in.",
+            next_step=(
+                f"Sign in as {expected}, keep both with another --account label, "
+                f"or log out first: harbor revoke {grant}"
+            ),
+        )
+        self.grant = grant
+        self.expected = expected
+        self.found = found
 
 
 class WrongResourceError(HarborError):

@@ -11,9 +11,15 @@ from typing import TYPE_CHECKING, Literal
 
 import attrs
 
-from harbor_oauth.errors import ConfigurationError
+from harbor_oauth.errors import ConfigurationError, ProviderUntrustedError
 from harbor_oauth.flows.cache import MetadataCache
-from harbor_oauth.providers import Provider, Resource, check_server_name, discovered_provider
+from harbor_oauth.providers import (
+    Provider,
+    Resource,
+    check_server_name,
+    discovered_provider,
+    is_reserved,
+)
 from harbor_oauth.providers.names import SHIPPED_PROVIDERS
 from harbor_oauth.registry import InstalledProvider, Registry
 from harbor_oauth.secret import Secret
@@ -60,6 +66,7 @@ class HarborParts:
         passphrase: Callable[[], Secret] | None = None,
         unattended: Mapping[str, UnattendedGrant] | None = None,
         client_metadata_url: str | None = None,
+        trusted_providers: Sequence[str] = (),
     ) -> None:
         """Compose; nothing is opened yet."""
         self._vault = vault
@@ -79,6 +86,7 @@ class HarborParts:
         self._passphrase = passphrase
         self._unattended = dict(unattended or {})
         self._client_metadata_url = client_metadata_url
+        self._trusted_providers = frozenset(trusted_providers)
         self._settings: Settings | None = None
         self._source: TokenSource | None = None
         self._keys: dict[str, tuple[int, GrantKey]] = {}
@@ -202,13 +210,30 @@ class HarborParts:
         Raises:
             ProviderNotFoundError: There is none of that name.
             ProviderInvalidError: Its distribution is broken.
+            ProviderUntrustedError: It is a stranger's, and nobody agreed to use it.
         """
         if name in self._providers:
             return self._providers[name]
         entry = self.settings.servers.get(name)
         if entry is not None and entry.url is not None and name not in self._registry.names():
             return discovered_provider(name, entry.url)
+        self._check_trust(name)
         return self._registry.provider(name)
+
+    def _check_trust(self, name: str) -> None:
+        """Refuse to import a stranger's provider before a person agreed to that very version.
+
+        What it is given is code in this process, and its tokens; see SECURITY.md.
+        """
+        claim = self._registry.claim(name)
+        if claim is None or is_reserved(name) or name in self._trusted_providers:
+            return
+        if self.settings.trusted_providers.get(name) != (claim.distribution, claim.version):
+            raise ProviderUntrustedError(
+                f"{claim.distribution} {claim.version} offers the provider {name!r}, and nobody "
+                "has agreed to use that version.",
+                next_step=f"If you know where it is from, run: harbor providers trust {name}",
+            )
 
     def provider_names(self) -> tuple[str, ...]:
         """Return the names of given and installed providers, sorted."""

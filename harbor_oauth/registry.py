@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from harbor_oauth.errors import InvalidNameError, ProviderInvalidError, ProviderNotFoundError
+from harbor_oauth.protocol.client_auth import ClientCredentials
 from harbor_oauth.providers import Provider, check_server_name, is_reserved
 from harbor_oauth.providers.names import SHIPPED_PROVIDERS
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from importlib_metadata import EntryPoint, IDistribution
 
 __all__ = [
+    "CLIENTS_GROUP",
     "DISTRIBUTION_PREFIX",
     "ENTRY_POINT_GROUP",
     "InstalledProvider",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 ENTRY_POINT_GROUP: Final = "harbor.providers"
+CLIENTS_GROUP: Final = "harbor.clients"
 
 # Until the distributions are published, the source tree is where they are
 # installed from; this constant is the one place that knows their names.
@@ -116,6 +119,45 @@ class Registry:
         if name not in self._loaded:
             self._loaded[name] = self._load(name)
         return self._loaded[name]
+
+    def claim(self, name: str) -> InstalledProvider | None:
+        """Return what metadata says of one provider, or None; nothing is imported."""
+        claims = self._scan().get(name, ())
+        return claims[0] if claims else None
+
+    def client(self, name: str) -> ClientCredentials | None:
+        """Return the app credentials that an installed distribution brings, or None.
+
+        Args:
+            name: ``provider`` or ``provider/resource``, an entry point's name in
+                the group `harbor.clients`.
+
+        Raises:
+            ProviderInvalidError: Two distributions bring one, or what is
+                brought cannot be used.
+        """
+        from importlib_metadata import entry_points  # noqa: PLC0415 - as in `_scan`
+
+        options = {} if self._path is None else {"path": self._path}
+        points = tuple(entry_points(group=CLIENTS_GROUP, name=name, **options))
+        if not points:
+            return None
+        brought = ", ".join(sorted({point.value for point in points}))
+        fault = "is not a ClientCredentials"
+        if len({point.value for point in points}) == 1:
+            try:
+                client = points[0].load()
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
+                fault = f"failed to load: {type(error).__name__}"
+            else:
+                if isinstance(client, ClientCredentials):
+                    return client
+        else:
+            fault = "contradict each other"
+        raise ProviderInvalidError(
+            f"The app credentials that are installed for {name} ({brought}): {fault}.",
+            next_step="Update or uninstall the distribution that brings them.",
+        )
 
     def _load(self, name: str) -> Provider:
         claims = self._scan().get(name, ())

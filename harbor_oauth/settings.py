@@ -74,6 +74,8 @@ class Settings:
             omits `code_challenge_methods_supported`.
         scope_ceilings: Grant names, as they are written there, to the only
             scopes that are ever asked for on behalf of that grant.
+        trusted_providers: Names of providers of others to the distribution and
+            version that a person agreed to use.
         environ: The environment all of this was read from.
     """
 
@@ -85,6 +87,7 @@ class Settings:
     servers: Mapping[str, ServerEntry] = attrs.field(factory=dict)
     issuers_without_s256: frozenset[str] = frozenset()
     scope_ceilings: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    trusted_providers: Mapping[str, tuple[str, str]] = attrs.field(factory=dict)
     environ: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
     @property
@@ -173,6 +176,7 @@ def load_settings(
         servers=MappingProxyType(reader.servers(document)),
         issuers_without_s256=frozenset(reader.issuers_without_s256(document)),
         scope_ceilings=MappingProxyType(reader.scope_ceilings(document)),
+        trusted_providers=MappingProxyType(reader.trusted_providers(document)),
         environ=MappingProxyType(environ),
     )
 
@@ -258,6 +262,18 @@ class _Reader:
         if url and (fault := client_id_fault(url)):
             raise self.wrong(place, f"the URL of a client ID metadata document (it {fault})")
         return url or None
+
+    def trusted_providers(self, document: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+        tables = self.table(document, "providers", "providers")
+        found: dict[str, tuple[str, str]] = {}
+        for name in tables:
+            place = f"providers.{name}"
+            trusted = self.table(self.table(tables, name, place), "trusted", f"{place}.trusted")
+            distribution = self.text(trusted, "distribution", f"{place}.trusted.distribution")
+            version = self.text(trusted, "version", f"{place}.trusted.version")
+            if distribution and version:
+                found[name] = distribution, version
+        return found
 
     def scope_ceilings(self, document: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         tables = self.table(document, "grants", "grants")

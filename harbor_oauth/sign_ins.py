@@ -152,7 +152,9 @@ class HarborSignIns(HarborTokens):
         return LoginParts(
             vault=self.vault,
             transport=self.transport,
-            clients=ClientSources(self.vault, self.settings, self._clients, self._clock),
+            clients=ClientSources(
+                self.vault, self.settings, self._clients, self._clock, self._registry.client
+            ),
             issuers_without_s256=self.settings.issuers_without_s256,
             client_name=self._app or "Harbor",
             cache=self._metadata,

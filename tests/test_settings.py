@@ -11,6 +11,7 @@ import pytest
 from harbor_oauth.errors import ConfigurationError
 from harbor_oauth.secret import Secret
 from harbor_oauth.settings import Settings, home_directory, load_settings
+from harbor_oauth.vault.names import parse_grant_name
 
 FULL = """
 version = 1
@@ -39,6 +40,13 @@ allow_missing_s256 = true
 
 [issuers."https://other.example.com"]
 allow_missing_s256 = false
+
+[grants."remote"]
+scope_ceiling = ["read", "files:write"]
+future = 1
+
+[grants."linear/mcp@me@example.com"]
+future = 1
 
 [providers.slack]
 trusted = { distribution = "x", version = "1" }
@@ -70,6 +78,7 @@ def test_everything_is_read(tmp_path: Path) -> None:
     assert settings.key_file == Path("/keys/harbor")
     assert settings.client_metadata_url == "https://example.com/client.json"
     assert settings.issuers_without_s256 == {"https://as.example.com"}
+    assert dict(settings.scope_ceilings) == {"remote": ("read", "files:write")}
     remote, local = settings.servers["remote"], settings.servers["local"]
     assert (remote.name, remote.url, remote.command) == (
         "remote",
@@ -91,7 +100,12 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
     settings = load(tmp_path, FULL)
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         settings.vault = "memory"  # type: ignore[misc]  # that is the point
-    for mapping in (settings.servers, settings.environ, settings.servers["remote"].headers):
+    for mapping in (
+        settings.servers,
+        settings.environ,
+        settings.scope_ceilings,
+        settings.servers["remote"].headers,
+    ):
         with pytest.raises(TypeError):
             mapping["x"] = "y"  # type: ignore[index]  # that is the point
 
@@ -205,6 +219,14 @@ def test_settings_show_no_environment(tmp_path: Path) -> None:
         ("[harbor]\nkey_file = []", "harbor.key_file is not a string"),
         ("[harbor]\npassphrase_file = {}", "harbor.passphrase_file is not a string"),
         ("[harbor]\nclient_metadata_url = true", "harbor.client_metadata_url is not a string"),
+        (
+            "[harbor]\nclient_metadata_url = 'http://cnry.example/c'",
+            "document (it is not a plain absolute https URL",
+        ),
+        (
+            "[harbor]\nclient_metadata_url = 'https://cnry.example'",
+            "harbor.client_metadata_url is not the URL of a client ID metadata document",
+        ),
         ("servers.x = 1", "servers.x is not a table"),
         ("[servers.x]\nurl = 1", "servers.x.url is not a string"),
         ("[servers.x]\ncommand = ['a']", "servers.x.command is not a string"),
@@ -223,6 +245,18 @@ def test_settings_show_no_environment(tmp_path: Path) -> None:
             "[issuers.'https://a.b']\nallow_missing_s256 = 'yes'",
             'issuers."https://a.b".allow_missing_s256 is not true or false',
         ),
+        ("grants = 1", "grants is not a table"),
+        ("grants.x = 1", 'grants."x" is not a table'),
+        ("[grants.X]", 'grants."X" is not the name of a grant, provider[/resource][@account]'),
+        ("[grants.'a/']", 'grants."a/" is not the name of a grant'),
+        ("[grants.'a/b/c']", 'grants."a/b/c" is not the name of a grant'),
+        ("[grants.'a@']", 'grants."a@" is not the name of a grant'),
+        ("[grants.'a@b c']", 'grants."a@b c" is not the name of a grant'),
+        ("[grants.x]\nscope_ceiling = 'cnry'", 'grants."x".scope_ceiling is not a list of scopes'),
+        ("[grants.x]\nscope_ceiling = []", 'grants."x".scope_ceiling is not a list of scopes'),
+        ("[grants.x]\nscope_ceiling = [1]", 'grants."x".scope_ceiling is not a list of scopes'),
+        ("[grants.x]\nscope_ceiling = ['cnry x']", "scope_ceiling is not a list of scopes, each"),
+        ("[grants.x]\nscope_ceiling = ['']", 'grants."x".scope_ceiling is not a list of scopes'),
         ("version = '1'", "version is not a whole number"),
         ("version = true", "version is not a whole number"),
         ("version = 1.0", "version is not a whole number"),
@@ -233,8 +267,18 @@ def test_a_wrong_value_names_its_place(tmp_path: Path, text: str, place: str) ->
     """File, place and what was expected; the value itself may be a secret."""
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path, text)
-    assert f"{tmp_path / 'config.toml'}: {place}" in str(caught.value)
+    assert str(caught.value).startswith(f"{tmp_path / 'config.toml'}: ")
+    assert place in str(caught.value)
+    assert "cnry" not in str(caught.value)
     assert "nothing was changed" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a", "my-server", "a/b", "a@b", "a/b@me@example.com"])
+def test_a_ceiling_is_named_as_a_grant_is(tmp_path: Path, name: str) -> None:
+    """Whatever the vault takes as a name; which grants there are is not asked."""
+    assert str(parse_grant_name(name)) == name
+    settings = load(tmp_path, f"[grants.'{name}']\nscope_ceiling = ['read']\n")
+    assert dict(settings.scope_ceilings) == {name: ("read",)}
 
 
 @pytest.mark.parametrize("variable", ["HARBOR_VAULT", "HARBOR_VAULT_KEY_FILE"])

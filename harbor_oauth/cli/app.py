@@ -38,6 +38,12 @@ _COMMANDS: Final = {
     "More": (
         LazyCommand("chest", "vault", "chest:chest", "Keep secrets in the vault."),
         LazyCommand("providers", None, "more:providers", "List the installed providers."),
+        LazyCommand(
+            "client-metadata",
+            None,
+            "client_metadata:client_metadata",
+            "Make or check a client ID metadata document.",
+        ),
         LazyCommand("demo", None, "more:demo", "See a whole sign-in against practice servers."),
     ),
 }

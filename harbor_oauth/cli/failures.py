@@ -14,6 +14,7 @@ from harbor_oauth.errors import (
     FlowCancelledError,
     HarborError,
     LoginRequiredError,
+    ScopeRequiredError,
 )
 
 __all__ = ["exit_code", "report"]
@@ -28,7 +29,7 @@ def exit_code(error: HarborError) -> int:
     """Return what the shell is told; it says who must act."""
     if isinstance(error, FlowCancelledError):
         return USAGE
-    if isinstance(error, LoginRequiredError | ClientRequiredError):
+    if isinstance(error, LoginRequiredError | ScopeRequiredError | ClientRequiredError):
         return SIGN_IN
     return TRY_AGAIN if error.retryable else ERROR
 

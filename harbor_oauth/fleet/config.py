@@ -80,6 +80,29 @@ def remove_server(settings: Settings, name: str) -> None:
     _change(settings, remove)
 
 
+def trust_provider(settings: Settings, name: str, distribution: str, version: str) -> None:
+    """Write down that a person agreed to use a distribution's provider.
+
+    Args:
+        settings: Where the file is.
+        name: The provider.
+        distribution: The distribution that offers it.
+        version: The version that was agreed to.
+
+    Raises:
+        ConfigurationError: The file cannot be read, understood or written; it
+            is unchanged.
+    """
+
+    def trust(document: Any) -> None:  # noqa: ANN401 - as above
+        tables = document.setdefault("providers", tomlkit.table(is_super_table=True))
+        trusted = tomlkit.inline_table()
+        trusted.update({"distribution": distribution, "version": version})
+        tables.setdefault(name, tomlkit.table())["trusted"] = trusted
+
+    _change(settings, trust)
+
+
 def _members(entry: ServerEntry) -> dict[str, Any]:
     """Return what stands in the file; an empty member is left out."""
     return {

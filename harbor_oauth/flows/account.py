@@ -6,10 +6,11 @@ from typing import Final
 
 from harbor_oauth.protocol.http import Transport
 from harbor_oauth.protocol.oauth_error import clean
-from harbor_oauth.providers import AccountLookup
+from harbor_oauth.protocol.token import TokenResponse
+from harbor_oauth.providers import AccountLookup, Resource
 from harbor_oauth.secret import Secret
 
-__all__ = ["look_up_account"]
+__all__ = ["account_of", "look_up_account"]
 
 _LONGEST: Final = 128
 
@@ -30,6 +31,23 @@ def look_up_account(
         return None
     try:
         account = lookup.account(transport(lookup.request(access_token)))
+    except Exception:  # noqa: BLE001 - a plugin reads what a peer sent
+        return None
+    return clean(account, _LONGEST) or None if isinstance(account, str) else None
+
+
+def account_of(resource: Resource | None, answer: TokenResponse) -> str | None:
+    """Return who a token answer itself says it is for, where the vendor says so.
+
+    Args:
+        resource: What the token is for; None when its plugin is gone.
+        answer: The answer.
+    """
+    read = resource.quirks.account if resource else None
+    if read is None:
+        return None
+    try:
+        account = read(answer.extra)
     except Exception:  # noqa: BLE001 - a plugin reads what a peer sent
         return None
     return clean(account, _LONGEST) or None if isinstance(account, str) else None

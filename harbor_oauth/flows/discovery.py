@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -222,7 +223,7 @@ class _Search:
     def metadata(self, described: ProtectedResourceMetadata | None) -> ServerMetadata:
         """Return the metadata of the resource's authorization server: pinned, or read."""
         issuer = self._issuer(described)
-        metadata = self.resource.metadata or self._known(issuer) or self._assumed(described)
+        metadata = self._found(issuer) or self.resource.metadata or self._assumed(described)
         if metadata is None:
             raise ConfigurationError(
                 f"{issuer} publishes no authorization server metadata.",
@@ -266,6 +267,24 @@ class _Search:
             next_step="Update the provider's distribution.",
         )
 
+    def _found(self, issuer: str) -> ServerMetadata | None:
+        """Return what the issuer publishes; a provider's own metadata bounds where that may lead.
+
+        Endpoints at hosts the provider does not allow are not used, and a
+        server that cannot be asked now leaves the pinned ones.
+        """
+        pinned = self.resource.metadata
+        if pinned is None:
+            return self._known(issuer)
+        if not self.resource.discover:
+            return None
+        try:
+            found = self._known(issuer)
+        except (TransportError, MalformedResponseError):
+            return None
+        hosts = set(self.resource.issuer_hosts) or _hosts(pinned)
+        return found if found and _hosts(found) <= hosts else None
+
     def _known(self, issuer: str) -> ServerMetadata | None:
         known = self.cache.get(issuer) if self.cache else None
         if known is None:
@@ -294,6 +313,19 @@ class _Search:
             registration_endpoint=f"{base}/register",
             code_challenge_methods_supported=("S256",),
         )
+
+
+def _hosts(metadata: ServerMetadata) -> set[str | None]:
+    """Return the hosts of all endpoints a person or a secret is sent to."""
+    endpoints = (
+        metadata.authorization_endpoint,
+        metadata.token_endpoint,
+        metadata.registration_endpoint,
+        metadata.revocation_endpoint,
+        metadata.device_authorization_endpoint,
+        metadata.pushed_authorization_request_endpoint,
+    )
+    return {urlsplit(endpoint).hostname for endpoint in endpoints if endpoint}
 
 
 def _published(transport: Transport, issuer: str, *, pkce: bool) -> ServerMetadata | None:

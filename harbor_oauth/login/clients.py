@@ -1,8 +1,8 @@
 """Which client signs in: the first that is known, in a fixed order.
 
-Argument, own papers, environment, client ID metadata document, the stored
-registration, and last a new registration, which needs a redirect URI and is
-therefore made by the session.
+Argument, own papers, environment, the app credentials that a distribution
+brings, client ID metadata document, the stored registration, and last a new
+registration, which needs a redirect URI and is therefore made by the session.
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from harbor_oauth.errors import ClientRequiredError, ConfigurationError
+from harbor_oauth.errors import (
+    ClientRequiredError,
+    ConfigurationError,
+    IssuerMismatchError,
+)
 from harbor_oauth.protocol.client_auth import ClientCredentials, choose_auth_method
-from harbor_oauth.protocol.metadata import ServerMetadata
+from harbor_oauth.protocol.metadata import ServerMetadata, same_issuer
 from harbor_oauth.protocol.registration import ClientInformation
 from harbor_oauth.providers import Provider, Registration, Resource
 from harbor_oauth.settings import Settings
@@ -83,12 +87,15 @@ class ClientSources:
         given: Clients given by the program, by ``provider`` or
             ``provider/resource``.
         clock: Unix seconds, UTC.
+        distributed: Returns the client that an installed distribution brings,
+            by ``provider`` or ``provider/resource`` (`harbor.clients`).
     """
 
     vault: Vault
     settings: Settings
     given: Mapping[str, ClientCredentials]
     clock: Callable[[], float]
+    distributed: Callable[[str], ClientCredentials | None] = lambda _: None
 
     def choose(
         self,
@@ -113,9 +120,10 @@ class ClientSources:
             ConfigurationError: Own papers belong to another issuer.
         """
         chosen = (
-            self._given(provider, resource)
+            self._given(provider, resource, metadata)
             or self._own_papers(provider, resource, metadata)
             or self._environment(provider, resource, metadata)
+            or self._distributed(provider, resource, metadata)
             or self._metadata_document(resource, metadata)
         )
         if chosen is not None:
@@ -126,9 +134,22 @@ class ClientSources:
             return None
         raise client_required(provider, resource)
 
-    def _given(self, provider: Provider, resource: Resource) -> ChosenClient | None:
+    def _given(
+        self, provider: Provider, resource: Resource, metadata: ServerMetadata
+    ) -> ChosenClient | None:
         given = self.given.get(f"{provider.name}/{resource.name}") or self.given.get(provider.name)
-        return ChosenClient(given) if given else None
+        return self._bound(given, metadata) if given else None
+
+    @staticmethod
+    def _bound(client: ClientCredentials, metadata: ServerMetadata) -> ChosenClient:
+        """Refuse to take a client to another issuer than it says it belongs to."""
+        if client.issuer is not None and not same_issuer(client.issuer, metadata.issuer):
+            raise IssuerMismatchError(
+                f"The client given belongs to {client.issuer}, and {metadata.issuer} was found",
+                requirement="MCP authorization, authorization server binding",
+                next_step="Give a client that is registered there.",
+            )
+        return ChosenClient(client)
 
     def _own_papers(
         self, provider: Provider, resource: Resource, metadata: ServerMetadata
@@ -171,6 +192,17 @@ class ClientSources:
         return ChosenClient(
             _credentials(provider, resource, metadata, papers, remedy=f"Set {variable}.")
         )
+
+    def _distributed(
+        self, provider: Provider, resource: Resource, metadata: ServerMetadata
+    ) -> ChosenClient | None:
+        """Return the app credentials of whoever distributes Harbor or builds a tool on it."""
+        if Registration.OWN_PAPERS not in resource.registration:
+            return None
+        client = self.distributed(f"{provider.name}/{resource.name}") or self.distributed(
+            provider.name
+        )
+        return self._bound(client, metadata) if client else None
 
     def _metadata_document(
         self, resource: Resource, metadata: ServerMetadata
@@ -262,6 +294,11 @@ def registered_client(
 
 def client_required(provider: Provider, resource: Resource) -> ClientRequiredError:
     """Return the error that says where to register an app, and how to store it."""
+    if resource.reviewed_only:
+        return ClientRequiredError(
+            f"{provider.display_name} admits only clients that it has reviewed.",
+            next_step=resource.reviewed_only,
+        )
     if Registration.OWN_PAPERS not in resource.registration:
         return ClientRequiredError(
             f"{provider.display_name} registers no clients by itself any more.",

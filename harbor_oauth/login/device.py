@@ -18,7 +18,6 @@ from harbor_oauth.errors import (
     ConfigurationError,
     MalformedResponseError,
     OAuthResponseError,
-    VaultRecordError,
 )
 from harbor_oauth.flows import discover, look_up_account, register_client
 from harbor_oauth.flows.device import authorize_device, poll_device_token
@@ -27,7 +26,7 @@ from harbor_oauth.login.clients import ChosenClient, registered_client
 from harbor_oauth.login.pending import scopes_to_ask, token_endpoint
 from harbor_oauth.login.polling import Polling
 from harbor_oauth.login.session import Asked, LoginParts
-from harbor_oauth.login.storing import Redemption, store_login
+from harbor_oauth.login.storing import Redemption, held_grant, store_login
 from harbor_oauth.login.unchanged import check_unchanged
 from harbor_oauth.protocol.device import DeviceAuthorization
 from harbor_oauth.protocol.http import naming
@@ -157,7 +156,8 @@ class DeviceSession:
     def _authorized(self, endpoint: str, discovery: Discovery, client: ChosenClient) -> _Begun:
         """Ask for the codes, and fix what they are redeemed by."""
         parts = self._parts
-        check_unchanged(self._held(), discovery.metadata, client, str(self._key))
+        held = held_grant(parts.vault, self._key)
+        check_unchanged(held, discovery.metadata, client, str(self._key))
         redemption = self._redemption(discovery, client)
         transport = naming(parts.transport, discovery.named_by)
         try:
@@ -195,14 +195,6 @@ class DeviceSession:
             sleep=self._sleep,
         )
         return _Begun(codes, redemption, polling)
-
-    def _held(self) -> GrantRecord | None:
-        """Return the grant as it is stored; a damaged one is about to be replaced."""
-        try:
-            held = self._parts.vault.grant(self._key)
-        except VaultRecordError:
-            return None
-        return held[0] if held else None
 
     def _redemption(self, discovery: Discovery, client: ChosenClient) -> Redemption:
         assertion = assertions(
@@ -282,7 +274,7 @@ class DeviceSession:
         account = look_up_account(
             self._parts.transport, self._resource.account, answer.access_token
         )
-        begun.polling.check_cancelled()
+        begun.polling.check_cancelled()  # whoever cancelled was told that nothing is stored
         record = begun.redemption.record(
             self._key, self._resource, answer, account=account, now=self._parts.clock()
         )

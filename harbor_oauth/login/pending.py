@@ -120,6 +120,8 @@ def scopes_to_ask(
 ) -> tuple[str, ...]:
     """Return what to ask for; empty leaves it to the server.
 
+    Under a ceiling nothing is left to it: its own default could be anything.
+
     Args:
         discovery: What is known of the authorization server.
         scopes: What the caller wants; the provider's or server's default when None.
@@ -143,4 +145,4 @@ def scopes_to_ask(
             f"The scope ceiling allows none of the scopes to ask for: {' '.join(wanted)}.",
             next_step="Raise it in config.toml, or ask for others.",
         )
-    return allowed
+    return allowed or ceiling

@@ -81,7 +81,6 @@ class Polling:
                 )
             answer = self._ask()
             if answer is not None:
-                self.check_cancelled()
                 return answer
 
     def _ask(self) -> TokenResponse | None:

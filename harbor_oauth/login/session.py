@@ -20,6 +20,7 @@ from harbor_oauth.errors import (
     MalformedResponseError,
     OAuthResponseError,
     ReceiverBindError,
+    RegistrationResponseError,
 )
 from harbor_oauth.flows import discover, exchange_code, look_up_account, register_client
 from harbor_oauth.flows.cache import MetadataCache
@@ -27,7 +28,7 @@ from harbor_oauth.flows.discovery import Discovery
 from harbor_oauth.flows.pushed import push_authorization_request
 from harbor_oauth.login.clients import ChosenClient, ClientSources, registered_client
 from harbor_oauth.login.pending import Pending, prepare, scopes_to_ask, token_endpoint
-from harbor_oauth.login.storing import store_login
+from harbor_oauth.login.storing import held_grant, store_login
 from harbor_oauth.login.unchanged import check_unchanged
 from harbor_oauth.protocol.authorization import parse_authorization_response
 from harbor_oauth.protocol.challenge import Challenge
@@ -172,9 +173,9 @@ class LoginSession:
     def _attempt(self, discovery: Discovery, *, anew: bool) -> bool:
         """Prepare everything up to the URL; False if the server forgot the stored client."""
         client = self._client(discovery, anew=anew)
-        held = self._parts.vault.grant(self._key)
-        check_unchanged(held[0] if held else None, discovery.metadata, client, str(self._key))
-        self._pending = pending = self._prepare(discovery, client, held[0] if held else None)
+        held = held_grant(self._parts.vault, self._key)
+        check_unchanged(held, discovery.metadata, client, str(self._key))
+        self._pending = pending = self._prepare(discovery, client, held)
         if discovery.metadata.pushed_authorization_request_endpoint is None:
             self._url = pending.request.url()
             return not (client.reused and self._forgotten())
@@ -208,12 +209,16 @@ class LoginSession:
             redirect_uri = self._open_port(chosen)
         if chosen is not None:
             return chosen
-        answer = register_client(
-            naming(self._parts.transport, discovery.named_by),
-            metadata.registration_endpoint or "",
-            redirect_uri=redirect_uri,
-            client_name=self._parts.client_name,
-        )
+        try:
+            answer = register_client(
+                naming(self._parts.transport, discovery.named_by),
+                metadata.registration_endpoint or "",
+                redirect_uri=redirect_uri,
+                client_name=self._parts.client_name,
+            )
+        except RegistrationResponseError as error:
+            error.next_step = error.next_step or self._resource.reviewed_only or ""
+            raise
         return registered_client(self._provider, self._resource, metadata, answer, redirect_uri)
 
     def _open_port(self, client: ChosenClient | None) -> str:

@@ -6,7 +6,8 @@ from typing import Final, Literal, cast
 
 import attrs
 
-from harbor_oauth.errors import VaultConflictError
+from harbor_oauth.errors import AccountMismatchError, VaultConflictError, VaultRecordError
+from harbor_oauth.flows.account import account_of
 from harbor_oauth.flows.discovery import Discovery
 from harbor_oauth.flows.tokens import TokenEndpoint
 from harbor_oauth.login.clients import ChosenClient
@@ -22,7 +23,7 @@ from harbor_oauth.vault import (
     grant_record_name,
 )
 
-__all__ = ["Redemption", "store_login"]
+__all__ = ["Redemption", "held_grant", "store_login"]
 
 _STORE_ATTEMPTS: Final = 5
 
@@ -99,10 +100,20 @@ class Redemption:
             expires_at=answer.expires_at,
             obtained_at=now,
             account=account,
+            account_id=account_of(resource, answer),
             dpop_key=self.dpop_key,
             token_encoding=cast("Literal['form', 'json']", self.endpoint.encoding),
             token_parameters=resource.token_parameters,
         )
+
+
+def held_grant(vault: Vault, key: GrantKey) -> GrantRecord | None:
+    """Return a grant as it is stored; none for a damaged one, which is about to be replaced."""
+    try:
+        held = vault.grant(key)
+    except VaultRecordError:
+        return None
+    return held[0] if held else None
 
 
 def store_login(
@@ -123,8 +134,10 @@ def store_login(
         default_resource: What the provider's name alone means from now on.
 
     Raises:
+        AccountMismatchError: The grant is of somebody else.
         VaultError: It could not be stored.
     """
+    _check_account(vault, key, record)
     name = grant_record_name(key)
     told = event(
         name,
@@ -148,3 +161,20 @@ def store_login(
                 raise
         else:
             return
+
+
+def _check_account(vault: Vault, key: GrantKey, record: GrantRecord) -> None:
+    """Refuse to let one person's grant become another's in silence (hermes-agent #109422)."""
+    held = held_grant(vault, key)
+    if held is None:
+        return
+    pairs = ((held.account_id, record.account_id), (held.account, record.account))
+    for expected, signed_in in pairs:
+        if expected and signed_in:
+            if expected == signed_in:
+                return
+            raise AccountMismatchError(
+                grant=str(vault.short_name(key)),
+                expected=held.account or expected,
+                found=record.account or signed_in,
+            )

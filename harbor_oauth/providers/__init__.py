@@ -10,6 +10,7 @@ from harbor_oauth.protocol.metadata import ServerMetadata
 from harbor_oauth.providers.api import (
     AccountLookup,
     Flow,
+    IssuedToken,
     NativeServer,
     OAuthProvider,
     Provider,
@@ -28,6 +29,7 @@ __all__ = [
     "Flow",
     "HttpRequest",
     "HttpResponse",
+    "IssuedToken",
     "NativeServer",
     "OAuthProvider",
     "Provider",

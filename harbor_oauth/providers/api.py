@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AccountLookup",
     "Flow",
+    "IssuedToken",
     "NativeServer",
     "OAuthProvider",
     "Provider",
@@ -75,6 +76,23 @@ class RedirectRule:
 
 
 @attrs.frozen
+class IssuedToken:
+    """A token to revoke, and what a vendor's own API may want with it.
+
+    Attributes:
+        token: The token.
+        kind: ``access_token`` or ``refresh_token``.
+        client_id: The client it was issued to.
+        client_secret: That client's secret; None for a public client.
+    """
+
+    token: Secret
+    kind: str
+    client_id: str
+    client_secret: Secret | None
+
+
+@attrs.frozen
 class Revocation:
     """How a token is revoked.
 
@@ -84,12 +102,15 @@ class Revocation:
         request: Builds the request where the vendor's own API does it, from
             the token, its kind (``access_token`` or ``refresh_token``) and the
             client id; None for RFC 7009.
+        own_api: As `request`, for a vendor that wants more than these; it gives
+            None for a token that ends with the other one, or cannot be revoked.
         accepted: Statuses besides 2xx that mean the token is dead.
         possible: False where the vendor offers no way at all.
     """
 
     endpoint: str | None = None
     request: Callable[[Secret, str, str], HttpRequest] | None = None
+    own_api: Callable[[IssuedToken], HttpRequest | None] | None = None
     accepted: tuple[int, ...] = ()
     possible: bool = True
 
@@ -114,6 +135,8 @@ class Quirks:
     Attributes:
         token_response: From the parsed token answer to the members RFC 6749
             §5.1 names; total, and it never changes its argument.
+        token_error: The error code of RFC 6749 §5.2 that a token answer with a
+            4xx status means, where the vendor names none; None leaves it open.
         is_auth_error: Whether an answer with a status other than 401 means
             that the access token was refused.
         account: Reads who signed in from the mended members of a token answer,
@@ -121,6 +144,7 @@ class Quirks:
     """
 
     token_response: Callable[[Mapping[str, object]], Mapping[str, object]] | None = None
+    token_error: Callable[[HttpResponse], str | None] | None = None
     is_auth_error: Callable[[HttpResponse], bool] | None = None
     account: Callable[[Mapping[str, object]], str | None] | None = None
 
@@ -150,6 +174,8 @@ class Resource:
         authorization_parameters: Constant extra parameters.
         token_parameters: Constant extra parameters of code and refresh requests.
         token_encoding: ``form``, or ``json`` where the vendor demands it.
+        refresh_endpoint: Where refresh requests go, for a vendor that takes them
+            elsewhere than at the token endpoint.
         redirect: Which redirect URIs are accepted.
         registration: Ways to come by a client, in order.
         token_endpoint_auth_method: For own papers; None chooses from metadata.
@@ -187,6 +213,7 @@ class Resource:
     )
     token_parameters: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
     token_encoding: str = "form"  # noqa: S105 - an encoding, not a token
+    refresh_endpoint: str | None = None
     redirect: RedirectRule = RedirectRule()
     registration: tuple[Registration, ...] = (
         Registration.OWN_PAPERS,

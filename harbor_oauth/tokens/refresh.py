@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from harbor_oauth.errors import (
+    AccountMismatchError,
     HarborError,
     InsecureEndpointError,
     LoginRequiredError,
@@ -25,6 +26,7 @@ from harbor_oauth.errors import (
     VaultConflictError,
     VaultError,
 )
+from harbor_oauth.flows.account import account_of
 from harbor_oauth.flows.tokens import refresh_access_token
 from harbor_oauth.protocol.http import Transport
 from harbor_oauth.protocol.token import TokenResponse
@@ -215,6 +217,11 @@ class Refresh:
     ) -> Refreshed:
         old, generation = known
         name, now = grant_record_name(key), self.clock()
+        account = account_of(self.resource_of(key), answer)
+        if account and old.account_id and account != old.account_id:
+            self._clear(name)
+            grant = str(self.vault.short_name(key))
+            raise AccountMismatchError(grant=grant, expected=old.account_id, found=account)
         record = attrs.evolve(
             old,
             access_token=answer.access_token,

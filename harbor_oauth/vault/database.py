@@ -133,6 +133,7 @@ class Database:
         try:
             create_tables(connection)
             insert_meta(connection, meta)
+            connection.execute("COMMIT")
             if read_meta(connection) != meta:
                 raise VaultUnavailableError(f"{draft} does not hold what was written to it.")
             connection.execute("PRAGMA journal_mode = WAL")

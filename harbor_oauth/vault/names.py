@@ -216,8 +216,15 @@ def parse_papers_record_name(name: str) -> GrantName:
     return parse_grant_name(name.removeprefix(PAPERS_PREFIX))
 
 
-def client_record_name(issuer: str, provider: str, resource: str) -> str:
+def client_record_name(issuer: str, provider: str, resource: str, *, device: bool = False) -> str:
     """Return the name of the record of a registered client.
+
+    Args:
+        issuer: Where it is registered.
+        provider: Whose it is.
+        resource: What for.
+        device: Whether it is registered for the device grant (RFC 8628), which
+            is another client: that one has no redirect URI.
 
     Raises:
         InvalidNameError: The issuer holds a space or control character, which
@@ -225,7 +232,7 @@ def client_record_name(issuer: str, provider: str, resource: str) -> str:
     """
     if not issuer or not _is_plain(issuer):
         raise InvalidNameError("The issuer is not a URL.")
-    return f"client:{issuer} {GrantName(provider, resource)}"
+    return f"client:{issuer} {GrantName(provider, resource)}{' device' if device else ''}"
 
 
 def secret_record_name(name: str) -> str:

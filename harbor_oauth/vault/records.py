@@ -81,6 +81,7 @@ class GrantRecord:
             when the server did not say, which does not mean never.
         obtained_at: When the tokens were received, seconds since 1970 UTC.
         account: The account's human name, looked up after login.
+        account_id: The account as token answers name it, where they do.
         team_id: The workspace or team, where the provider has one.
         dpop_key: The DPoP private key (RFC 9449) as PEM, if the grant is bound to one.
         state: ``dead`` after the server refused the refresh token for good; the
@@ -121,6 +122,7 @@ class GrantRecord:
     token_type: str = "Bearer"  # noqa: S105 - the name of a token type (RFC 6750)
     expires_at: float | None = None
     account: str | None = None
+    account_id: str | None = None
     team_id: str | None = None
     dpop_key: Secret | None = attrs.field(default=None, validator=_not_empty)
     state: _State = attrs.field(
@@ -179,6 +181,7 @@ class GrantRecord:
                 expires_at=members.optional_number("expires_at"),
                 obtained_at=members.number("obtained_at"),
                 account=members.optional_text("account"),
+                account_id=members.optional_text("account_id"),
                 team_id=members.optional_text("team_id"),
                 dpop_key=members.optional_secret("dpop_key"),
                 state=cast("_State", members.text("state")),

@@ -37,10 +37,10 @@ class Vault(Accounts):
         return self._remove(papers_record_name(provider, resource))
 
     def registration(
-        self, issuer: str, provider: str, resource: str
+        self, issuer: str, provider: str, resource: str, *, device: bool = False
     ) -> tuple[ClientRecord, int] | None:
         """Return the client registered at an issuer, and its generation."""
-        return self._client(client_record_name(issuer, provider, resource))
+        return self._client(client_record_name(issuer, provider, resource, device=device))
 
     def store_registration(
         self, issuer: str, provider: str, resource: str, record: ClientRecord, *, generation: int

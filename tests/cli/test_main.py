@@ -23,6 +23,7 @@ from harbor_oauth.errors import (
     HarborError,
     KeychainTimeoutError,
     LoginRequiredError,
+    ScopeRequiredError,
     TransportError,
     VaultLockedError,
 )
@@ -140,6 +141,7 @@ def test_the_version_is_the_distributions(cli: Callable[..., Any]) -> None:
         (FlowTimeoutError("x"), 1),
         (FlowCancelledError("x"), 2),
         (LoginRequiredError("x", grant="g", cause="absent"), 4),
+        (ScopeRequiredError("x", grant="g", missing=("write",), have=("read",)), 4),
         (ClientRequiredError("x"), 4),
         (TransportError("x"), 75),
         (VaultLockedError("x"), 75),

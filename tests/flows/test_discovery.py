@@ -583,18 +583,39 @@ def test_pinned_metadata_needs_no_request() -> None:
     assert web.requests == []
 
 
-def test_pinned_metadata_is_not_replaced() -> None:
-    """The server is asked for its resource and scopes, not for other endpoints."""
-    web = Web(
-        {
-            SERVER: challenge('Bearer scope="a"'),
-            f"{HOST}{PRM}/mcp": prm(AS),
-            f"{AS}{OAUTH}": server(AS),
-        }
-    )
-    found = run(web, known(metadata=PINNED))
-    assert (found.metadata, found.scopes) == (PINNED, ("a",))
-    assert f"{AS}{OAUTH}" not in web.asked
+def discovering(document: Answer) -> Web:
+    documents = {f"{HOST}{PRM}/mcp": prm(AS), f"{AS}{OAUTH}": document}
+    return Web({SERVER: challenge('Bearer scope="a"'), **documents})
+
+
+def test_what_is_published_wins_over_what_is_pinned() -> None:
+    """A vendor may move an endpoint at the hosts its provider knows."""
+    found = run(discovering(server(AS)), known(metadata=PINNED))
+    assert found.metadata.authorization_endpoint == f"{AS}/authorize"
+    assert found.scopes == ("a",)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        404,
+        503,
+        TransportError("It is down."),
+        HttpResponse(200, {}, b"<html>", AS),
+        server(AS, token_endpoint="https://evil.example/token"),
+        server(AS, registration_endpoint="https://evil.example/register"),
+    ],
+)
+def test_what_is_pinned_is_left_where_nothing_better_is_found(document: Answer) -> None:
+    """Nothing there, not now, or at a host that the provider does not name."""
+    assert run(discovering(document), known(metadata=PINNED)).metadata == PINNED
+
+
+def test_a_provider_may_name_more_hosts() -> None:
+    """All hosts that its vendor is known to use, not those of the pinned endpoints alone."""
+    moved = server(AS, token_endpoint="https://api.example.com/token")
+    resource = known(metadata=PINNED, issuer_hosts=("as.example.com", "api.example.com"))
+    assert run(discovering(moved), resource).metadata.token_endpoint == moved["token_endpoint"]
 
 
 def test_pinned_metadata_declares_its_issuer() -> None:

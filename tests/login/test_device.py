@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,9 +19,11 @@ from harbor_oauth.errors import (
     FlowTimeoutError,
     HarborError,
     InsecureEndpointError,
+    IssuerMismatchError,
     MalformedResponseError,
     TokenResponseError,
     TransportError,
+    VaultUnavailableError,
 )
 from harbor_oauth.login import Asked, DeviceSession
 from harbor_oauth.protocol.client_auth import ClientCredentials
@@ -482,23 +485,20 @@ def test_cancel_ends_a_wait_within_a_second(
     assert harbor.vault.names() == ()
 
 
-def test_no_sleep_is_longer_than_a_second(issuer: AuthorizationServer, device: Device) -> None:
+def test_no_sleep_is_longer_than_a_second(
+    issuer: AuthorizationServer, device: Device, clock: FakeClock
+) -> None:
     """Else a cancel could not be heard."""
     slept: list[float] = []
-    now = [0.0]
 
     def sleep(seconds: float) -> None:
         slept.append(seconds)
-        now[0] += seconds
-        device_clock(seconds)
+        clock.advance(seconds)
 
-    session = device()
-    device_clock = session._sleep
-    session._sleep = sleep
-    session.begin()
+    session = device(sleep=sleep).begin()
     issuer.approve_device(session.user_code)
     session.wait()
-    assert slept
+    assert sum(slept) == 5
     assert max(slept) <= 1
 
 
@@ -556,3 +556,57 @@ def test_a_code_is_shown_to_nobody_else(device: Device, issuer: AuthorizationSer
     code = session._require_begun().codes.device_code.reveal()
     assert code
     assert code not in f"{session!r} {session._require_begun()!r}"
+
+
+def test_a_damaged_grant_can_be_replaced(
+    harbor: Harbor, issuer: AuthorizationServer, device: Device
+) -> None:
+    """Signing in is what mends it."""
+    name = f"grant:{KEY}"
+    harbor.vault.write(name, b"{", generation=0)
+    session = device().begin()
+    issuer.approve_device(session.user_code)
+    session.wait()
+    assert issuer.valid(harbor.token("practice").reveal()) is not None
+
+
+def test_a_vault_that_cannot_keep_it_is_found_out_before_a_person_is_asked(
+    make_harbor: Callable[..., Harbor],
+    issuer: AuthorizationServer,
+    device: Device,
+    tmp_path: Path,
+) -> None:
+    """Nobody types a code for a grant that would be lost."""
+    (tmp_path / "home").mkdir(mode=0o700)
+    (tmp_path / "home" / "vault.db").mkdir()
+    with pytest.raises(VaultUnavailableError):
+        device(make_harbor()).begin()
+    assert issuer.requests == []
+
+
+def test_codes_are_not_redeemed_at_another_host_than_the_last(
+    harbor: Harbor, issuer: AuthorizationServer, device: Device
+) -> None:
+    """RFC 9700 §4.4: what holds for a browser's code holds for a device's."""
+    session = device().begin()
+    issuer.approve_device(session.user_code)
+    session.wait()
+    harbor._metadata.forget(issuer.issuer)
+    issuer.metadata["token_endpoint"] = "https://elsewhere.example/token"
+    with pytest.raises(IssuerMismatchError, match="elsewhere"):
+        device().begin()
+
+
+def test_metadata_that_leads_nowhere_is_read_again(
+    issuer: AuthorizationServer, device: Device
+) -> None:
+    """An endpoint that answers with a page may have moved since."""
+    issuer.script("device_authorization", answers.html())
+    with pytest.raises(MalformedResponseError):
+        device().begin()
+    read = count(issuer, "metadata")
+    issuer.script("register", answers.json({"client_id": "device-client"}, 201))
+    device().begin()
+    assert count(issuer, "metadata") == read + 1
+    device().begin()
+    assert count(issuer, "metadata") == read + 1

@@ -40,6 +40,7 @@ _FULL = GrantRecord(
     expires_at=1_700_003_600.5,
     obtained_at=1_700_000_000.0,
     account="Ada",
+    account_id="U1",
     team_id="T1",
     dpop_key=Secret("canary-4"),
     state="dead",

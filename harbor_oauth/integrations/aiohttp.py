@@ -1,0 +1,79 @@
+"""Tokens for `aiohttp`: ``ClientSession(middlewares=(middleware("linear"),))``."""
+
+from __future__ import annotations
+
+import asyncio
+
+try:
+    from aiohttp import (
+        ClientHandlerType,
+        ClientMiddlewareType,
+        ClientRequest,
+        ClientResponse,
+    )
+except ModuleNotFoundError as error:
+    from harbor_oauth.integrations._shared import needs
+
+    raise needs("aiohttp", error, "aiohttp") from None
+
+from harbor_oauth.client import Harbor
+from harbor_oauth.integrations._shared import REFUSALS, harbor_or_default, replace_fields
+from harbor_oauth.tokens.sending import Sending
+
+__all__ = ["middleware"]
+
+
+def middleware(
+    grant: str, *, harbor: Harbor | None = None, interactive: bool = False
+) -> ClientMiddlewareType:
+    """Return a client middleware that sends a grant's token with each request.
+
+    It refreshes before expiry and once after a 401, and then sends the request
+    again if its body can be sent again; otherwise the 401 is handed back and
+    the next request has the new token.
+
+    A request outside the grant's origins raises `WrongResourceError` and is not
+    sent; that holds for each redirect, too.
+
+    Args:
+        grant: ``provider[/resource][@account]``.
+        harbor: Where the grant is; the one of the module-level functions when
+            left out.
+        interactive: Whether a person may be asked to sign in, or to grant the
+            scopes the server wants; the request then waits for them, within the
+            session's own timeout.
+
+    Example:
+        >>> async with ClientSession(middlewares=(middleware("linear"),)) as session: ...
+    """
+    home = harbor_or_default(harbor)
+
+    async def authorize(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+        sending = home.sending(grant, interactive=interactive)
+        while True:
+            fields = await asyncio.to_thread(sending.headers, request.method, str(request.url))
+            replace_fields(request.headers, fields)
+            response = await handler(request)
+            try:
+                again = await _again(sending, response) and _repeatable(request)
+            except BaseException:
+                response.close()
+                raise
+            if not again:
+                return response
+            response.release()
+
+    return authorize
+
+
+async def _again(sending: Sending, response: ClientResponse) -> bool:
+    names = set(response.headers)
+    headers = {name: ", ".join(response.headers.getall(name)) for name in names}
+    if response.status in REFUSALS:
+        return await asyncio.to_thread(sending.again, response.status, headers)
+    return sending.again(response.status, headers)  # nothing to wait for
+
+
+def _repeatable(request: ClientRequest) -> bool:
+    """Say whether a request's body can be sent a second time."""
+    return not request.body or not request.body.consumed
