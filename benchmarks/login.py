@@ -8,6 +8,9 @@ metadata and scope, dynamic registration, PKCE. The person consents at once. One
 revision of 2026-07-28, one only the revision before. It prints whether the goals are met and fails
 nobody.
 
+The peers keep their tokens in memory, so ours does for the goals; `on disk` makes a sealed vault
+with a key file each time, which is what a person's first sign-in does.
+
 `running` is the time in a program that has signed in before. `from its start` is that of a whole
 new process, most of which is imports: ours imports what the SDK does and more, so it is no goal.
 How each client is set up stands in `peers/mcp_clients.py`.
@@ -151,11 +154,11 @@ def compare(kind: str, names: list[str], *, rounds: int, starts: int) -> dict[st
 
 # --- the report ---------------------------------------------------------------
 def report(title: str, measured: dict[str, Measured]) -> None:
-    print(f"\n{title}\n{'':28}{'requests':>10}{'running':>11}{'from its start':>17}")
+    print(f"\n{title}\n{'':30}{'requests':>10}{'running':>11}{'from its start':>17}")
     for name, result in measured.items():
         label = f"{name} {importlib.metadata.version(CLIENTS[name][0])}"
         print(
-            f"{label:28}{result.count:>10}{statistics.median(result.running) * 1000:>8.0f} ms"
+            f"{label:30}{result.count:>10}{statistics.median(result.running) * 1000:>8.0f} ms"
             f"{statistics.median(result.started) * 1000:>14.0f} ms"
         )
         print(
@@ -166,7 +169,7 @@ def report(title: str, measured: dict[str, Measured]) -> None:
 
 def goals(kind: str, measured: dict[str, Measured]) -> dict[str, bool]:
     ours = measured["harbor_oauth"]
-    others = [result for name, result in measured.items() if name != "harbor_oauth"]
+    others = [result for name, result in measured.items() if not name.startswith("harbor_oauth")]
     time_taken = statistics.median(ours.running)
     faster = all(time_taken < statistics.median(other.running) for other in others)
     if kind == "handshaking":

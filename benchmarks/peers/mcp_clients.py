@@ -65,11 +65,21 @@ def _redirect(url: str) -> str:
 
 # --- the clients --------------------------------------------------------------
 async def harbor(url: str, home: Path) -> int:
+    """Keep nothing after the process, as the others do here."""
+    return await signed_in(url, home, {"HARBOR_VAULT": "memory"})
+
+
+async def harbor_on_disk(url: str, home: Path) -> int:
+    """Make a sealed vault for each sign-in, and keep the grant in it."""
+    environ = {"HARBOR_VAULT": "keyfile", "HARBOR_VAULT_KEY_FILE": str(home / "vault.key")}
+    return await signed_in(url, home, environ)
+
+
+async def signed_in(url: str, home: Path, environ: Mapping[str, str]) -> int:
     from harbor_oauth import Harbor
     from harbor_oauth.integrations.mcp import connect
     from harbor_oauth.providers import discovered_provider
 
-    environ = {"HARBOR_VAULT": "keyfile", "HARBOR_VAULT_KEY_FILE": str(home / "vault.key")}
     providers = {"bench": discovered_provider("bench", url)}
     ours = Harbor(home=home, environ=environ, browser=browse, providers=providers)
     try:
@@ -157,6 +167,7 @@ async def fastmcp(url: str, _home: Path) -> int:
 
 CLIENTS: Final[Mapping[str, tuple[str, SignIn]]] = {
     "harbor_oauth": ("harbor-oauth", harbor),
+    "harbor_oauth, on disk": ("harbor-oauth", harbor_on_disk),
     "MCP Python SDK": ("mcp", sdk),
     "FastMCP": ("fastmcp", fastmcp),
 }
