@@ -148,7 +148,7 @@ def run(suite: list[str], scenario: str, revision: str, folder: Path) -> Verdict
         check=False,
         capture_output=True,
         text=True,
-        timeout=2 * TIMEOUT / 1000,
+        timeout=1.5 * TIMEOUT / 1000,
     )
     text = f"{done.stdout}\n{done.stderr}"
     (file,) = folder.rglob("checks.json")

@@ -1,7 +1,6 @@
 """The ground of the end-to-end tests: a real server, browser and keychain on this machine.
 
-Each fixture skips with its reason and the line that installs what is missing;
-`HARBOR_E2E_REQUIRED=1` makes that a failure, for a machine where all of it must be there.
+Each fixture skips with its reason and the line that installs what is missing; see `needs`.
 """
 
 from __future__ import annotations
@@ -9,63 +8,33 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import attrs
 import pytest
 
+from harbor_oauth.client import Harbor
+from tests.e2e.needs import (
+    INSTALL_BROWSER,
+    INSTALL_KEYRING,
+    INSTALL_NPM,
+    NPM,
+    missing,
+    require_node,
+    require_packages,
+    require_program,
+)
+from tests.e2e.person import Person
+
 HERE: Final = Path(__file__).resolve().parent
-NPM: Final = HERE.parents[1] / ".dev" / "npm" / "node_modules"
-NODE_FLOOR: Final = 22
-
-APT: Final = "apt-get install -y --no-install-recommends"
-INSTALL_NPM: Final = "npm install --prefix .dev/npm --no-save node@24 oidc-provider@9.13"
-INSTALL_BROWSER: Final = f"{APT} chromium chromium-driver"
-INSTALL_KEYRING: Final = f"{APT} gnome-keyring dbus dbus-daemon libsecret-tools libglib2.0-bin"
-INSTALL_PACKAGES: Final = "python3 dev.py test"
-
-
-def missing(what: str, install: str) -> NoReturn:
-    """Skip, or fail where everything must be there."""
-    reason = f"{what} is missing here; install it: {install}"
-    if os.environ.get("HARBOR_E2E_REQUIRED"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-def require_program(name: str, install: str) -> str:
-    """Return a program's path."""
-    return shutil.which(name) or missing(name, install)
-
-
-def require_packages(*names: str) -> None:
-    """Want these Python packages, which stand in the dependency group `e2e`."""
-    for name in names:
-        if find_spec(name) is None:
-            missing(f"the Python package {name}", INSTALL_PACKAGES)
-
-
-def require_node() -> str:
-    """Return a Node that is new enough for oidc-provider."""
-    for candidate in (NPM / "node" / "bin" / "node", shutil.which("node")):
-        if candidate and Path(candidate).exists():
-            answer = subprocess.run(
-                [candidate, "--version"], check=False, capture_output=True, text=True
-            )
-            version = re.match(r"v(\d+)\.", answer.stdout)
-            if version and int(version[1]) >= NODE_FLOOR:
-                return str(candidate)
-    return missing(f"Node {NODE_FLOOR} or newer", INSTALL_NPM)
+ROOT: Final = HERE.parents[1]
 
 
 @contextlib.contextmanager
@@ -77,6 +46,7 @@ def served(
         log.open("wb") as errors,
         subprocess.Popen(
             command,
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -123,15 +93,24 @@ class OidcProvider:
 def start_oidc_provider(
     tmp_path: Path,
 ) -> Iterator[Callable[..., OidcProvider]]:
-    """Start authorization servers: `start_oidc_provider(access_token_seconds=3, slash=True)`."""
+    """Start authorization servers: `start_oidc_provider(access_token_seconds=3, slash=True)`.
+
+    Other settings are those of `oidc_provider.mjs`, by its names: `pushed="required"`.
+    """
     node = require_node()
     if not (NPM / "oidc-provider").exists():
         missing("oidc-provider", INSTALL_NPM)
 
     with ExitStack() as running:
 
-        def start(*, access_token_seconds: int = 3600, slash: bool = False) -> OidcProvider:
-            settings = {"accessTokenSeconds": access_token_seconds, "issuerSlash": slash}
+        def start(
+            *, access_token_seconds: int = 3600, slash: bool = False, **features: object
+        ) -> OidcProvider:
+            settings = {
+                "accessTokenSeconds": access_token_seconds,
+                "issuerSlash": slash,
+                **features,
+            }
             script = str(HERE / "oidc_provider.mjs")
             command = [node, script, str(NPM), json.dumps(settings)]
             said = running.enter_context(served(command, tmp_path / "oidc-provider.log"))
@@ -161,22 +140,25 @@ class McpServer:
 
 @pytest.fixture
 def start_mcp_server(tmp_path: Path) -> Iterator[Callable[..., McpServer]]:
-    """Start MCP servers: `start_mcp_server(oidc_provider, issuer="http://…/")`.
+    """Start MCP servers: `start_mcp_server(oidc_provider, issuer="http://…/", dpop="on")`.
 
     `issuer` is the string its protected resource metadata shows (RFC 9728), by default the
-    authorization server's own.
+    authorization server's own. `dpop` makes it demand bound tokens, "nonce" also its nonce.
     """
     require_packages("mcp", "uvicorn", "httpx2")
     with ExitStack() as running:
 
-        def start(provider: OidcProvider, *, issuer: str | None = None) -> McpServer:
+        def start(
+            provider: OidcProvider, *, issuer: str | None = None, dpop: str = ""
+        ) -> McpServer:
             settings = {
+                "dpop": dpop,
                 "issuer": issuer or provider.issuer,
                 "introspection_endpoint": f"{provider.origin}/token/introspection",
                 "client_id": provider.client_id,
                 "client_secret": provider.client_secret,
             }
-            command = [sys.executable, str(HERE / "mcp_server.py")]
+            command = [sys.executable, "-m", "tests.e2e.mcp_server"]
             environment = {"HARBOR_E2E_MCP_SERVER": json.dumps(settings)}
             log = tmp_path / "mcp-server.log"
             return McpServer(running.enter_context(served(command, log, environment))["url"])
@@ -190,6 +172,42 @@ def mcp_resource_server(
 ) -> McpServer:
     """An MCP server with the tools `echo` and `add` that takes `oidc_provider`'s tokens."""
     return start_mcp_server(oidc_provider)
+
+
+# --- an authorization server without discovery ------------------------------
+@attrs.frozen
+class DjangoProvider:
+    """A running `django-oauth-toolkit`.
+
+    Attributes:
+        origin: Where it listens.
+        client_id: Its one client, public.
+    """
+
+    origin: str
+    client_id: str
+
+
+@pytest.fixture
+def start_django_provider(tmp_path: Path) -> Iterator[Callable[..., DjangoProvider]]:
+    """Start authorization servers: `start_django_provider(access_token_seconds=3)`."""
+    require_packages("django", "oauth2_provider")
+    with ExitStack() as running:
+
+        def start(*, access_token_seconds: int = 3600) -> DjangoProvider:
+            settings = {"access_token_seconds": access_token_seconds}
+            command = [sys.executable, "-m", "tests.e2e.django_provider"]
+            environment = {"HARBOR_E2E_DJANGO": json.dumps(settings)}
+            log = tmp_path / "django.log"
+            return DjangoProvider(**running.enter_context(served(command, log, environment)))
+
+        yield start
+
+
+@pytest.fixture
+def django_provider(start_django_provider: Callable[..., DjangoProvider]) -> DjangoProvider:
+    """An authorization server without metadata, whose access tokens live for an hour."""
+    return start_django_provider()
 
 
 # --- browser ----------------------------------------------------------------
@@ -209,6 +227,38 @@ class Browser:
         """Return title, URL without query, and screenshot of each page where a visit ended."""
         lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []
         return [json.loads(line) for line in lines]
+
+
+@pytest.fixture
+def person() -> Iterator[Person]:
+    """Somebody who agrees to everything, without a real browser."""
+    somebody = Person()
+    yield somebody
+    somebody.leave()
+
+
+@pytest.fixture
+def harbor_with(tmp_path: Path, person: Person) -> Iterator[Callable[..., Harbor]]:
+    """Make Harbors that share one key file vault and the person: `harbor_with(providers=…)`."""
+    home = tmp_path / "home"
+    made: list[Harbor] = []
+
+    def make(**parts: Any) -> Harbor:
+        options = {
+            "home": home,
+            "environ": {
+                "HARBOR_VAULT": "keyfile",
+                "HARBOR_VAULT_KEY_FILE": str(home / "vault.key"),
+            },
+            "browser": person.browser,
+            **parts,
+        }
+        made.append(Harbor(**options))
+        return made[-1]
+
+    yield make
+    for harbor in made:
+        harbor.close()
 
 
 @pytest.fixture

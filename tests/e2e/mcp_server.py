@@ -1,7 +1,8 @@
 """A real MCP server for the end-to-end tests, made with the `mcp` package.
 
 It demands access tokens that are issued for it and introspects each of them, so a revoked
-one is refused at once. Prints one JSON line when it listens; ends when its standard input ends.
+one is refused at once; with the setting `dpop` they must be bound to a key, too. Prints one JSON
+line when it listens; ends when its standard input ends.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ import uvicorn
 from mcp.server.auth.provider import AccessToken, TokenVerifier
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import MCPServer
+from starlette.types import ASGIApp
+
+from tests.e2e.dpop_guard import PROVED, Guard
 
 SCOPE: Final = "mcp:use"
 
@@ -35,7 +39,7 @@ class Introspection(TokenVerifier):
         async with httpx2.AsyncClient(trust_env=False, auth=self._auth) as client:
             response = await client.post(self._endpoint, data={"token": token})
         answer = response.raise_for_status().json()
-        if not answer["active"]:
+        if not answer["active"] or answer.get("cnf", {}).get("jkt") != PROVED.get(None):
             return None
         return AccessToken(
             token=token,
@@ -82,7 +86,9 @@ def main() -> None:
     settings = json.loads(os.environ["HARBOR_E2E_MCP_SERVER"])
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
-        app = build(url, settings).streamable_http_app()
+        app: ASGIApp = build(url, settings).streamable_http_app()
+        if dpop := settings["dpop"]:
+            app = Guard(app, url, settings["issuer"], wants_nonce=dpop == "nonce")
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
 
