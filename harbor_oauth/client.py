@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from harbor_oauth.errors import ConfigurationError
 from harbor_oauth.sign_ins import HarborSignIns
 from harbor_oauth.tokens.logout import LogoutResult, log_out
 from harbor_oauth.tokens.sending import Sending
 from harbor_oauth.tokens.status import GrantStatus, describe
 from harbor_oauth.use import Use
-from harbor_oauth.vault import Event
+from harbor_oauth.vault import Event, parse_grant_name
 
 if TYPE_CHECKING:
     from harbor_oauth.protocol.http import HttpRequest, HttpResponse
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GrantStatus", "Harbor", "LogoutResult"]
 
+_UNAUTHORIZED: Final = 401
 _OURS: Final = frozenset({"authorization", "dpop"})
 
 
@@ -73,8 +75,19 @@ class Harbor(HarborSignIns):
         sending = self.sending(grant)
         while True:
             response = self.transport(_with(request, sending.headers(request.method, request.url)))
-            if not sending.again(response.status, response.headers):
+            if not sending.again(self._status(grant, response), response.headers):
                 return response
+
+    def _status(self, grant: str, response: HttpResponse) -> int:
+        """Return an answer's status; 401 where the provider knows it for a refused token."""
+        name = parse_grant_name(grant)
+        try:
+            is_auth_error = (
+                self.provider(name.provider).resource(name.resource).quirks.is_auth_error
+            )
+        except ConfigurationError:  # its plugin is gone; the grant works without
+            return response.status
+        return _UNAUTHORIZED if is_auth_error and is_auth_error(response) else response.status
 
     def sending(self, grant: str, *, interactive: bool = False) -> Sending:
         """Return what sends one request with a grant's token through any HTTP client.
