@@ -78,9 +78,9 @@ class Use:
             barred = tuple(scope for scope in missing if ceiling and scope not in ceiling)
             if not missing or barred or not ask or not self.interactive:
                 raise self._too_narrow(missing, have, barred)
-            asked = dict.fromkeys((*self.harbor.requested_scopes(self.grant), *have, *missing))
-            # The scopes are given, and who grants them is asked of the server anew.
-            self.harbor.login(self.grant, scopes=tuple(asked), challenge=challenge)
+            # A sign-in with a challenge keeps what was asked for before; what was
+            # granted without being asked for is kept here.
+            self.harbor.login(self.grant, scopes=(*have, *missing), challenge=challenge)
             if not set(missing) <= set(self._scopes()):
                 raise self._too_narrow(missing, self._scopes(), ())
 

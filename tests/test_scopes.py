@@ -57,6 +57,20 @@ def test_an_interactive_caller_asks_for_the_union(reader: Harbor, mcp: McpServer
     assert set(reader.token("practice").scopes) == {"read", "write"}
 
 
+def test_what_was_granted_unasked_is_asked_for_with_the_rest(
+    harbor: Harbor, mcp: McpServer, issuer: AuthorizationServer
+) -> None:
+    """The first sign-in left the scopes to the server."""
+    mcp.tool_scopes = {"write": ("write",)}
+    issuer.scopes = ("read",)
+    harbor.login("practice", scopes=())
+    issuer.scopes = ("read", "write")
+    assert send(harbor, mcp.url).status == 200
+    asked = [request for request in issuer.requests if request.endpoint == "authorize"]
+    assert asked[0].parameters.get("scope") is None
+    assert asked[-1].parameters["scope"] == "read write"
+
+
 def test_a_program_alone_is_told_what_is_missing(
     reader: Harbor, mcp: McpServer, issuer: AuthorizationServer
 ) -> None:
