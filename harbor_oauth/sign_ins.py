@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harbor_oauth.flows import Discovery
     from harbor_oauth.login import Asked, LoginParts, LoginSession
     from harbor_oauth.login.device import DeviceSession
+    from harbor_oauth.login.prospects import Prospect
     from harbor_oauth.protocol.challenge import Challenge
     from harbor_oauth.vault import GrantRecord
 
@@ -164,6 +165,16 @@ class HarborSignIns(HarborTokens):
             entropy=self._entropy,
         )
 
+    def prospect(self, provider: Provider, resource: Resource) -> Prospect:
+        """Say how a sign-in to a resource would come by its client now; no server is asked.
+
+        Raises:
+            VaultError: The vault cannot be read.
+        """
+        from harbor_oauth.login.prospects import prospect  # noqa: PLC0415 - late
+
+        return prospect(self._login_parts().clients, provider, resource)
+
     def scope_ceiling(self, *names: str) -> tuple[str, ...] | None:
         """Return all the scopes that the user allows a grant, or None for any.
 
@@ -178,11 +189,6 @@ class HarborSignIns(HarborTokens):
                 if each in ceilings:
                     return ceilings[each]
         return None
-
-    def requested_scopes(self, grant: str) -> tuple[str, ...]:
-        """Return what was asked for at the last sign-in; nothing without a grant."""
-        status = self.grant_status(grant)
-        return status.requested_scopes if status else ()
 
     def grant_status(self, grant: str) -> GrantStatus | None:
         """Describe one stored grant, or return None."""

@@ -273,17 +273,24 @@ class _Search:
         Endpoints at hosts the provider does not allow are not used, and a
         server that cannot be asked now leaves the pinned ones.
         """
-        pinned = self.resource.metadata
+        pinned, allowed = self.resource.metadata, set(self.resource.issuer_hosts)
         if pinned is None:
-            return self._known(issuer)
+            found = self._known(issuer)
+            if found and allowed and not _hosts(found) <= allowed:
+                raise IssuerMismatchError(
+                    f"{issuer} has endpoints at hosts that its provider does not allow",
+                    requirement="RFC 9728 §7.6",
+                    next_step="Update the provider's distribution.",
+                )
+            return found
         if not self.resource.discover:
             return None
         try:
             found = self._known(issuer)
-        except (TransportError, MalformedResponseError):
+        except (TransportError, MalformedResponseError, IssuerMismatchError):
+            # A document by another name is not this issuer's (RFC 8414 §3.3).
             return None
-        hosts = set(self.resource.issuer_hosts) or _hosts(pinned)
-        return found if found and _hosts(found) <= hosts else None
+        return found if found and _hosts(found) <= (allowed or _hosts(pinned)) else None
 
     def _known(self, issuer: str) -> ServerMetadata | None:
         known = self.cache.get(issuer) if self.cache else None
@@ -303,7 +310,8 @@ class _Search:
         metadata. The revision demands PKCE of it.
         """
         url = self.resource.url
-        if self.declared or url is None or (described and described.authorization_servers):
+        declared = self.declared or self.resource.issuer_hosts
+        if declared or url is None or (described and described.authorization_servers):
             return None
         base = origin(url)
         return ServerMetadata(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from harbor_oauth.protocol.client_auth import SECRET_METHODS
 from harbor_oauth.protocol.device import DEVICE_CODE
 from harbor_oauth.protocol.http import Transport
 from harbor_oauth.protocol.registration import (
@@ -19,8 +22,9 @@ def register_client(
     *,
     redirect_uri: str | None,
     client_name: str,
+    auth_methods: Sequence[str] | None = None,
 ) -> ClientInformation:
-    """Register a public native client.
+    """Register a native client: a public one, unless the server wants a secret of every client.
 
     No scope is named: a resource's scopes need not be the authorization
     server's own, and oidc-provider refuses a registration that names others.
@@ -31,22 +35,25 @@ def register_client(
         redirect_uri: The loopback URI that a receiver already holds; None
             registers for the device grant (RFC 8628), which redirects nobody.
         client_name: What the consent page shows.
+        auth_methods: `token_endpoint_auth_methods_supported` of the server's
+            metadata; ``none`` is asked for unless it lists others only.
 
     Raises:
         RegistrationResponseError: The server refused.
         TransportError: The server is down.
     """
-    if redirect_uri is None:
-        request = registration_request(
-            registration_endpoint,
-            redirect_uris=(),
-            client_name=client_name,
-            grant_types=(DEVICE_CODE, "refresh_token"),
-        )
-    else:
-        request = registration_request(
-            registration_endpoint, redirect_uris=(redirect_uri,), client_name=client_name
-        )
+    listed = [method for method in SECRET_METHODS if method in (auth_methods or ())]
+    method = listed[0] if listed and "none" not in (auth_methods or ()) else "none"
+    device = redirect_uri is None
+    request = registration_request(
+        registration_endpoint,
+        redirect_uris=() if redirect_uri is None else (redirect_uri,),
+        client_name=client_name,
+        token_endpoint_auth_method=method,
+        grant_types=(DEVICE_CODE if device else "authorization_code", "refresh_token"),
+    )
     return parse_registration_response(
-        transport(request), registration_endpoint=registration_endpoint
+        transport(request),
+        registration_endpoint=registration_endpoint,
+        requested_auth_method=method,
     )

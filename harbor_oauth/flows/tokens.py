@@ -34,8 +34,10 @@ class TokenEndpoint:
         resource: The RFC 8707 indicator, or None.
         parameters: Constant extra parameters.
         encoding: ``form``, or ``json`` where the vendor demands it.
+        headers: Constant extra header fields.
         scope_separator: How the server joins scopes.
         mend: The provider's quirk for the answer.
+        token_error: The provider's quirk for a refusal without an error code.
         client_assertion: Makes an assertion for a client that signs them,
             anew for each request: a server takes one once (RFC 7523 §3).
         allowed_token_types: Token types that can be used, in lower case:
@@ -47,8 +49,10 @@ class TokenEndpoint:
     resource: str | None = None
     parameters: Mapping[str, str] = attrs.field(factory=dict, converter=_plain)
     encoding: str = "form"
+    headers: Mapping[str, str] = attrs.field(factory=dict, converter=_plain)
     scope_separator: str = " "
     mend: Callable[[Mapping[str, object]], Mapping[str, object]] | None = None
+    token_error: Callable[[HttpResponse], str | None] | None = None
     client_assertion: Callable[[], Secret] | None = None
     allowed_token_types: frozenset[str] = frozenset({"bearer"})
 
@@ -61,7 +65,12 @@ class TokenEndpoint:
             transport: How requests are sent.
             build: Makes the request, with a client assertion or without one.
         """
-        return ask_as(self.client_assertion, transport, build)
+
+        def with_headers(client_assertion: Secret | None) -> HttpRequest:
+            request = build(client_assertion)
+            return attrs.evolve(request, headers={**self.headers, **request.headers})
+
+        return ask_as(self.client_assertion, transport, with_headers)
 
     def judged(
         self, response: HttpResponse, scopes: Sequence[str], clock: Callable[[], float]
@@ -79,6 +88,7 @@ class TokenEndpoint:
             requested_scopes=scopes,
             scope_separator=self.scope_separator,
             mend=self.mend,
+            token_error=self.token_error,
             allowed_token_types=self.allowed_token_types,
         )
 

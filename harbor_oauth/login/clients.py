@@ -294,7 +294,7 @@ def registered_client(
 
 def client_required(provider: Provider, resource: Resource) -> ClientRequiredError:
     """Return the error that says where to register an app, and how to store it."""
-    if resource.reviewed_only:
+    if resource.reviewed_only and not resource.registration_steps:
         return ClientRequiredError(
             f"{provider.display_name} admits only clients that it has reviewed.",
             next_step=resource.reviewed_only,
@@ -307,6 +307,8 @@ def client_required(provider: Provider, resource: Resource) -> ClientRequiredErr
     steps = list(resource.registration_steps)
     if resource.registration_url:
         steps.insert(0, f"Register an app at {resource.registration_url}")
+    if resource.reviewed_only:
+        steps.insert(0, resource.reviewed_only)
     steps.append(f"Run: harbor chest set oauth:{provider.name}:client_id CLIENT_ID")
     if resource.secret_required:
         steps.append(f"Run: harbor chest set oauth:{provider.name}:client_secret")

@@ -150,6 +150,7 @@ class DeviceSession:
             metadata.registration_endpoint or "",
             redirect_uri=None,
             client_name=self._parts.client_name,
+            auth_methods=metadata.token_endpoint_auth_methods_supported,
         )
         return registered_client(self._provider, self._resource, metadata, answer, None)
 

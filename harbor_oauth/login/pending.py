@@ -104,8 +104,10 @@ def token_endpoint(
         resource=discovery.resource,
         parameters=resource.token_parameters,
         encoding=resource.token_encoding,
+        headers=resource.token_headers,
         scope_separator=resource.scope_separator,
         mend=resource.quirks.token_response,
+        token_error=resource.quirks.token_error,
         client_assertion=client_assertion,
         allowed_token_types=frozenset({"dpop"} if discovery.dpop else {"bearer"}),
     )

@@ -215,8 +215,10 @@ class LoginSession:
                 metadata.registration_endpoint or "",
                 redirect_uri=redirect_uri,
                 client_name=self._parts.client_name,
+                auth_methods=metadata.token_endpoint_auth_methods_supported,
             )
-        except RegistrationResponseError as error:
+        except (RegistrationResponseError, MalformedResponseError) as error:
+            # Some refuse without a word of RFC 7591 §3.2.2.
             error.next_step = error.next_step or self._resource.reviewed_only or ""
             raise
         return registered_client(self._provider, self._resource, metadata, answer, redirect_uri)

@@ -78,7 +78,8 @@ class Redemption:
             account_label=key.account,
             issuer=metadata.issuer,
             authorization_endpoint=metadata.authorization_endpoint,
-            token_endpoint=self.endpoint.url,
+            # From here on the grant is only refreshed.
+            token_endpoint=resource.refresh_endpoint or self.endpoint.url,
             revocation_endpoint=metadata.revocation_endpoint,
             revocation_auth_methods=metadata.revocation_endpoint_auth_methods_supported,
             named_by=self.discovery.named_by,

@@ -148,6 +148,7 @@ def parse_token_response(
     requested_scopes: Sequence[str],
     scope_separator: str = " ",
     mend: Callable[[Mapping[str, object]], Mapping[str, object]] | None = None,
+    token_error: Callable[[HttpResponse], str | None] | None = None,
     allowed_token_types: frozenset[str] = frozenset({"bearer"}),
 ) -> TokenResponse:
     """Judge the answer of a token endpoint.
@@ -159,6 +160,7 @@ def parse_token_response(
             answer does not say.
         scope_separator: How the vendor joins scopes; a space always does too.
         mend: A provider's quirk: from the parsed members to those of RFC 6749.
+        token_error: A provider's quirk: the error code of a refusal without one.
         allowed_token_types: Token types the caller can use, in lower case.
 
     Raises:
@@ -170,7 +172,7 @@ def parse_token_response(
     """
     refuse_redirect(response)
     if not is_success(response):
-        _refuse(response, now, mend)
+        _refuse(response, now, mend, token_error)
     members = _mended(read_members(response, _WHAT, _RESPONSE, form=True), mend)
     _check_error(response, members)
     return TokenResponse(
@@ -193,6 +195,7 @@ def _refuse(
     response: HttpResponse,
     now: float,
     mend: Callable[[Mapping[str, object]], Mapping[str, object]] | None,
+    token_error: Callable[[HttpResponse], str | None] | None,
 ) -> None:
     """Raise what an answer other than 2xx means."""
     try:
@@ -202,6 +205,8 @@ def _refuse(
         raise
     _check_error(response, members, now=now)
     refuse_unavailable(response, _WHAT, now=now)
+    if token_error and (code := token_error(response)):
+        _check_error(response, attrs.evolve(members, values={"error": code}))
     members.refuse(f"has HTTP status {response.status} and no error code")
 
 

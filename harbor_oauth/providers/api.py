@@ -105,6 +105,8 @@ class Revocation:
         own_api: As `request`, for a vendor that wants more than these; it gives
             None for a token that ends with the other one, or cannot be revoked.
         accepted: Statuses besides 2xx that mean the token is dead.
+        refusal: Reads the error code from an answer with a 2xx status, for a
+            vendor that refuses in the body; None where the token is dead.
         possible: False where the vendor offers no way at all.
     """
 
@@ -112,6 +114,7 @@ class Revocation:
     request: Callable[[Secret, str, str], HttpRequest] | None = None
     own_api: Callable[[IssuedToken], HttpRequest | None] | None = None
     accepted: tuple[int, ...] = ()
+    refusal: Callable[[HttpResponse], str | None] | None = None
     possible: bool = True
 
 
@@ -160,9 +163,9 @@ class Resource:
         issuer: The authorization server's issuer identifier, when known.
         metadata: Pinned server metadata: what is used where no document is
             found, or all there is without `discover`; None leaves it to discovery.
-        issuer_hosts: Hosts whose documents may replace the pinned metadata, and
-            that every endpoint in them has to be at; empty for those that the
-            pinned metadata names.
+        issuer_hosts: Hosts that every endpoint of a document has to be at;
+            empty for those that the pinned metadata names, or for any host
+            where none is pinned.
         resource: The RFC 8707 indicator to ask for; None asks for none unless
             protected resource metadata names one.
         discover: Whether to ask the first server who its authorization server
@@ -174,6 +177,7 @@ class Resource:
         authorization_parameters: Constant extra parameters.
         token_parameters: Constant extra parameters of code and refresh requests.
         token_encoding: ``form``, or ``json`` where the vendor demands it.
+        token_headers: Constant extra header fields of code and refresh requests.
         refresh_endpoint: Where refresh requests go, for a vendor that takes them
             elsewhere than at the token endpoint.
         redirect: Which redirect URIs are accepted.
@@ -213,6 +217,7 @@ class Resource:
     )
     token_parameters: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
     token_encoding: str = "form"  # noqa: S105 - an encoding, not a token
+    token_headers: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
     refresh_endpoint: str | None = None
     redirect: RedirectRule = RedirectRule()
     registration: tuple[Registration, ...] = (

@@ -10,7 +10,13 @@ import attrs
 
 from harbor_oauth.protocol.http import HttpRequest
 from harbor_oauth.protocol.metadata import ServerMetadata
-from harbor_oauth.providers import AccountLookup, OAuthProvider, Resource, Revocation
+from harbor_oauth.providers import (
+    AccountLookup,
+    IssuedToken,
+    OAuthProvider,
+    Resource,
+    Revocation,
+)
 from harbor_oauth.testing.mcp_server import McpServer
 
 __all__ = ["rewritten"]
@@ -53,6 +59,10 @@ def _resource(resource: Resource, server: McpServer) -> Resource:
         allowed_origins=(origin,),
         issuer=issuer.issuer if resource.issuer else None,
         resource=_moved(resource.resource, origin) if resource.resource else None,
+        issuer_hosts=(urlsplit(issuer.origin).hostname or "",) if resource.issuer_hosts else (),
+        refresh_endpoint=(
+            _moved(resource.refresh_endpoint, issuer.origin) if resource.refresh_endpoint else None
+        ),
         metadata=_metadata(resource.metadata, issuer.issuer, issuer.origin),
         account=_account(resource.account, issuer.origin),
         revocation=_revocation(resource.revocation, issuer.origin),
@@ -84,7 +94,18 @@ def _revocation(revocation: Revocation, origin: str) -> Revocation:
         revocation,
         endpoint=_moved(revocation.endpoint, origin) if revocation.endpoint else None,
         request=_moving(revocation.request, origin) if revocation.request else None,
+        own_api=_moving_own_api(revocation.own_api, origin) if revocation.own_api else None,
     )
+
+
+def _moving_own_api(
+    build: Callable[[IssuedToken], HttpRequest | None], origin: str
+) -> Callable[[IssuedToken], HttpRequest | None]:
+    def moved(issued: IssuedToken) -> HttpRequest | None:
+        request = build(issued)
+        return request and attrs.evolve(request, url=_moved(request.url, origin))
+
+    return moved
 
 
 def _moving(build: Callable[_P, HttpRequest], origin: str) -> Callable[_P, HttpRequest]:

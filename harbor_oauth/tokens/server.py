@@ -73,8 +73,10 @@ class RecordedServer:
             resource=record.resource,
             parameters=record.token_parameters,
             encoding=record.token_encoding,
+            headers=self.resource.token_headers if self.resource else {},
             scope_separator=record.scope_separator,
             mend=self.resource.quirks.token_response if self.resource else None,
+            token_error=self.resource.quirks.token_error if self.resource else None,
             client_assertion=assertions(
                 client, record.issuer, clock=self.clock, entropy=self.entropy
             ),

@@ -602,12 +602,13 @@ def test_what_is_published_wins_over_what_is_pinned() -> None:
         503,
         TransportError("It is down."),
         HttpResponse(200, {}, b"<html>", AS),
+        server("https://other.example.com"),
         server(AS, token_endpoint="https://evil.example/token"),
         server(AS, registration_endpoint="https://evil.example/register"),
     ],
 )
 def test_what_is_pinned_is_left_where_nothing_better_is_found(document: Answer) -> None:
-    """Nothing there, not now, or at a host that the provider does not name."""
+    """Nothing there, not now, another issuer's, or at a host that the provider does not name."""
     assert run(discovering(document), known(metadata=PINNED)).metadata == PINNED
 
 
@@ -616,6 +617,23 @@ def test_a_provider_may_name_more_hosts() -> None:
     moved = server(AS, token_endpoint="https://api.example.com/token")
     resource = known(metadata=PINNED, issuer_hosts=("as.example.com", "api.example.com"))
     assert run(discovering(moved), resource).metadata.token_endpoint == moved["token_endpoint"]
+
+
+@pytest.mark.parametrize(("host", "allowed"), [("as.example.com", True), ("x.example", False)])
+def test_hosts_bound_an_issuer_that_is_not_declared(host: str, allowed: bool) -> None:
+    """Which issuer it is, the server says; where its endpoints are, the provider bounds."""
+    resource = known(issuer=None, issuer_hosts=(host,))
+    if allowed:
+        assert run(discovering(server(AS)), resource).metadata.issuer == AS
+    else:
+        with pytest.raises(IssuerMismatchError, match="hosts"):
+            run(discovering(server(AS)), resource)
+
+
+def test_hosts_leave_no_default_endpoints() -> None:
+    """Those of a server from before RFC 9728 would be at its own host."""
+    with pytest.raises(ConfigurationError):
+        run(Web({SERVER: 401}), known(issuer=None, issuer_hosts=("as.example.com",)))
 
 
 def test_pinned_metadata_declares_its_issuer() -> None:

@@ -61,3 +61,38 @@ def test_a_refusal_is_told(status: int, error: type[Exception]) -> None:
     """By its class."""
     with pytest.raises(error):
         register(status, {"error": "invalid_redirect_uri"})
+
+
+@pytest.mark.parametrize(
+    ("supported", "method"),
+    [
+        (None, "none"),
+        ((), "none"),
+        (("none", "client_secret_basic"), "none"),
+        (("client_secret_post", "client_secret_basic"), "client_secret_basic"),
+        (("client_secret_post",), "client_secret_post"),
+        (("private_key_jwt",), "none"),
+    ],
+)
+def test_a_server_that_lists_no_public_clients_is_not_asked_for_one(
+    supported: tuple[str, ...] | None, method: str
+) -> None:
+    """Some refuse `none` where their metadata leaves it out (RFC 8414 §2)."""
+    asked: list[HttpRequest] = []
+
+    def transport(request: HttpRequest) -> HttpResponse:
+        asked.append(request)
+        body = json.dumps({"client_id": "c", "client_secret": "s"}).encode()
+        return HttpResponse(201, {}, body, request.url)
+
+    found = register_client(
+        transport,
+        "https://as.example/register",
+        redirect_uri="http://127.0.0.1:1/callback",
+        client_name="x",
+        auth_methods=supported,
+    )
+    assert json.loads(asked[0].body or b"")["token_endpoint_auth_method"] == method
+    assert found.token_endpoint_auth_method == (
+        method if method != "none" else "client_secret_post"
+    )

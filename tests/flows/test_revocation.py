@@ -12,7 +12,7 @@ from harbor_oauth.errors import InsecureEndpointError, RevocationResponseError, 
 from harbor_oauth.flows import revoke
 from harbor_oauth.protocol.client_auth import ClientCredentials
 from harbor_oauth.protocol.http import HttpRequest, HttpResponse
-from harbor_oauth.providers import Revocation
+from harbor_oauth.providers import IssuedToken, Revocation
 from harbor_oauth.secret import Secret
 
 URL = "https://as.example.com/revoke"
@@ -135,8 +135,40 @@ def test_a_provider_may_have_its_own_way() -> None:
     assert [each.url for each in server.requests] == [f"{URL}/refresh_token", f"{URL}/access_token"]
 
 
+def test_an_api_of_the_vendor_s_own_gets_the_client_too() -> None:
+    """A token that it does not take is left out."""
+    seen: list[IssuedToken] = []
+
+    def request(issued: IssuedToken) -> HttpRequest | None:
+        seen.append(issued)
+        return HttpRequest("POST", f"{URL}/own") if issued.kind == "access_token" else None
+
+    server = Server()
+    client = ClientCredentials("id", Secret("cnry-secret"), "client_secret_basic")
+    assert end(server, revocation=Revocation(own_api=request), client=client) is True
+    assert [each.url for each in server.requests] == [f"{URL}/own"]
+    assert seen == [
+        IssuedToken(Secret("cnry-refresh"), "refresh_token", "id", Secret("cnry-secret")),
+        IssuedToken(Secret("cnry-access"), "access_token", "id", Secret("cnry-secret")),
+    ]
+
+
+def test_a_vendor_may_refuse_in_the_body() -> None:
+    """Its function reads the code from an answer with HTTP status 200; None is a dead token."""
+    refusal = Revocation(refusal=lambda response: response.body.decode() or None)
+    assert end(Server(), revocation=refusal) is True
+    with pytest.raises(RevocationResponseError) as caught:
+        end(Server((200, b""), (200, b"no\x1b[1m_permission")), revocation=refusal)
+    assert caught.value.error == "no_permission"
+
+
 @pytest.mark.parametrize(
-    ("revocation", "endpoint"), [(Revocation(), None), (Revocation(possible=False), URL)]
+    ("revocation", "endpoint"),
+    [
+        (Revocation(), None),
+        (Revocation(possible=False), URL),
+        (Revocation(own_api=lambda _: None), URL),
+    ],
 )
 def test_some_servers_have_no_way(revocation: Revocation, endpoint: str | None) -> None:
     """That is said, and nothing is sent."""

@@ -183,3 +183,14 @@ def test_each_request_has_its_own_assertion(ask: Any) -> None:
         assert server.form["client_assertion"] == [expected]
         assert server.form["client_id"] == ["id"]
         assert "cnry-key" not in str(server.form)
+
+
+def test_extra_header_fields_go_with_every_request() -> None:
+    """They add to the request's own fields, and replace none."""
+    endpoint = attrs.evolve(ENDPOINT, headers={"X-Version": "7", "Content-Type": "text/plain"})
+    for ask in (exchange, refresh):
+        server = Server()
+        ask(server, endpoint)
+        (request,) = server.requests
+        assert request.headers["X-Version"] == "7"
+        assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"

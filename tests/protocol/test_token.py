@@ -477,6 +477,30 @@ def test_retry_after(value: str, seconds: float | None, body: object) -> None:
     assert caught.value.retry_after == seconds
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (400, {"message": "no"}, "vendor_said"),
+        (400, {"error": True, "message": "no"}, "vendor_said"),
+        (400, {"error": "invalid_client"}, "invalid_client"),
+        (408, {"message": "no"}, None),
+        (429, {"message": "no"}, None),
+        (500, {"message": "no"}, None),
+    ],
+)
+def test_a_provider_names_the_error(status: int, body: object, error: str | None) -> None:
+    """Where the answer has no code of its own, and only if it is a refusal at all."""
+    with pytest.raises(TransportError if error is None else TokenResponseError) as caught:
+        parse_token_response(
+            answer(body, status=status),
+            now=NOW,
+            requested_scopes=(),
+            token_error=lambda response: "vendor_said",
+        )
+    if error is not None:
+        assert getattr(caught.value, "error", None) == error
+
+
 def test_retry_after_of_a_refusal() -> None:
     """A refusal keeps it as well."""
     with pytest.raises(TokenResponseError) as caught:

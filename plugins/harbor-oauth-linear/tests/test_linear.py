@@ -30,6 +30,13 @@ def test_the_entry_point_names_this_object() -> None:
     assert isinstance(PROVIDER, Provider)
 
 
+def test_the_row_of_the_table() -> None:
+    """Name, servers and flow as the documentation prints them."""
+    assert (PROVIDER.display_name, PROVIDER.servers_label) == ("Linear", "Linear")
+    assert PROVIDER.flow.value == "OAuth 2.0 + PKCE"
+    assert PROVIDER.environment == ()  # none of Linear's own tools is known to read one
+
+
 def test_the_default_is_the_mcp_server_and_needs_no_papers() -> None:
     """`harbor dock linear` means the hosted MCP server, with a client registered by itself."""
     resource = PROVIDER.resource()
