@@ -26,7 +26,7 @@ from harbor_oauth.errors import (
 )
 from harbor_oauth.integrations.mcp import TokenStorage, connect
 from harbor_oauth.providers import OAuthProvider, Resource
-from harbor_oauth.testing import AuthorizationServer, McpServer, RecordedRequest, answers
+from harbor_oauth.testing import AuthorizationServer, McpServer, answers
 
 if TYPE_CHECKING:
     from tests.conftest import FakeClock

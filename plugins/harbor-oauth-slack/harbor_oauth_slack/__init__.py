@@ -72,7 +72,7 @@ def _token_response(members: Mapping[str, object]) -> Mapping[str, object]:
     person = user if isinstance(user, Mapping) else {}
     source = person if person.get("access_token") else members
     token = {name: source[name] for name in _TOKEN if name in source}
-    if token.get("token_type") in {None, "user"}:
+    if token.get("token_type") in (None, "user"):
         token["token_type"] = "Bearer"  # noqa: S105 - a type
     rest = {name: value for name, value in members.items() if name not in _TOKEN}
     return {**rest, "authed_user": {"id": person.get("id")}, **token}
