@@ -70,25 +70,25 @@ class Registry:
     def __init__(self, path: Iterable[str] | None = None) -> None:
         """Scan nothing yet."""
         self._path = None if path is None else list(path)
-        self._found: Mapping[str, tuple[InstalledProvider, ...]] | None = None
+        self._found: dict[str, Mapping[str, tuple[InstalledProvider, ...]]] = {}
         self._loaded: dict[str, Provider] = {}
 
-    def _scan(self) -> Mapping[str, tuple[InstalledProvider, ...]]:
-        if self._found is None:
+    def _scan(self, group: str = ENTRY_POINT_GROUP) -> Mapping[str, tuple[InstalledProvider, ...]]:
+        if group not in self._found:
             # Loaded when needed: it costs five times a bare interpreter's start.
             from importlib_metadata import distributions  # noqa: PLC0415
 
             found: dict[str, dict[str, InstalledProvider]] = {}
             options = {} if self._path is None else {"path": self._path}
             for distribution in distributions(**options):
-                for claim in _offered(distribution):
+                for claim in _offered(distribution, group):
                     # An editable install can be listed twice; the first on
                     # the path is the one that an import finds.
                     found.setdefault(claim.name, {}).setdefault(
                         _normalized(claim.distribution), claim
                     )
-            self._found = {name: tuple(claims.values()) for name, claims in found.items()}
-        return self._found
+            self._found[group] = {name: tuple(claims.values()) for name, claims in found.items()}
+        return self._found[group]
 
     def installed(self) -> tuple[InstalledProvider, ...]:
         """List what is installed, from metadata only, sorted by name."""
@@ -136,10 +136,7 @@ class Registry:
             ProviderInvalidError: Two distributions bring one, or what is
                 brought cannot be used.
         """
-        from importlib_metadata import entry_points  # noqa: PLC0415 - as in `_scan`
-
-        options = {} if self._path is None else {"path": self._path}
-        points = tuple(entry_points(group=CLIENTS_GROUP, name=name, **options))
+        points = [claim.entry_point for claim in self._scan(CLIENTS_GROUP).get(name, ())]
         if not points:
             return None
         brought = ", ".join(sorted({point.value for point in points}))
@@ -204,7 +201,7 @@ class Registry:
         )
 
 
-def _offered(distribution: IDistribution) -> list[InstalledProvider]:
+def _offered(distribution: IDistribution, group: str) -> list[InstalledProvider]:
     """Return what one distribution offers: nothing, if its metadata is broken.
 
     `distributions()` yields everything that is installed, also what half an
@@ -214,7 +211,7 @@ def _offered(distribution: IDistribution) -> list[InstalledProvider]:
         return [
             InstalledProvider(point.name, distribution.name, distribution.version, point)
             for point in distribution.entry_points
-            if point.group == ENTRY_POINT_GROUP
+            if point.group == group
         ]
     except Exception as error:  # noqa: BLE001 - unreadable metadata raises anything
         import logging  # noqa: PLC0415 - rarely needed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -12,6 +13,7 @@ import pytest
 from harbor_oauth.cli import main
 from harbor_oauth.client import Harbor
 from harbor_oauth.providers import discovered_provider
+from harbor_oauth.registry import Registry
 from harbor_oauth.testing import AuthorizationServer, McpServer
 
 
@@ -120,6 +122,34 @@ def make_harbor(
 def harbor(make_harbor: Callable[..., Harbor]) -> Harbor:
     """A Harbor with the provider ``practice`` and nobody signed in."""
     return make_harbor()
+
+
+@pytest.fixture
+def install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str, str, str, str], Registry]]:
+    """Install distributions of one module each; returns the registry of them all."""
+    before, site = set(sys.modules), tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def add(distribution: str, version: str, entry: str, code: str) -> Registry:
+        group, name = entry.split(":")
+        module = f"{distribution.replace('-', '_')}_module"
+        (site / f"{module}.py").write_text(code)
+        info = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
+        )
+        (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {module}:VALUE\n")
+        return Registry(path=[str(site)])
+
+    yield add
+    for module in set(sys.modules) - before:
+        if getattr(sys.modules[module], "__file__", None) == str(site / f"{module}.py"):
+            del sys.modules[module]
 
 
 @pytest.fixture

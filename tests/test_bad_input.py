@@ -10,6 +10,7 @@ import pytest
 
 from harbor_oauth.client import Harbor
 from harbor_oauth.providers import discovered_provider
+from harbor_oauth.registry import Registry
 from harbor_oauth.testing import AuthorizationServer, McpServer, answers
 
 Cli = Callable[..., Any]
@@ -51,9 +52,12 @@ def test_an_unknown_provider(refused: Callable[..., str]) -> None:
     assert step == "next: For any other MCP server: harbor dock --name NAME --url URL"
 
 
-def test_a_provider_that_is_not_installed(refused: Callable[..., str]) -> None:
+def test_a_provider_that_is_not_installed(
+    refused: Callable[..., str], make_harbor: Callable[..., Harbor]
+) -> None:
     """The line that installs it."""
-    _, step = errors(refused("dock", "vercel"))
+    bare = make_harbor(registry=Registry([]))
+    _, step = errors(refused("dock", "vercel", with_=bare))
     assert "install" in step
     assert "vercel" in step
 

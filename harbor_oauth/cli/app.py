@@ -37,7 +37,7 @@ _COMMANDS: Final = {
     ),
     "More": (
         LazyCommand("chest", "vault", "chest:chest", "Keep secrets in the vault."),
-        LazyCommand("providers", None, "more:providers", "List the installed providers."),
+        LazyCommand("providers", None, "providers:providers", "List the installed providers."),
         LazyCommand(
             "client-metadata",
             None,

@@ -16,7 +16,8 @@ import attrs
 
 from harbor_oauth.client import Harbor
 from harbor_oauth.errors import HarborError
-from harbor_oauth.fleet.docking import dock_url, undock
+from harbor_oauth.fleet.docking import dock_url
+from harbor_oauth.fleet.undocking import undock
 
 if TYPE_CHECKING:
     from harbor_oauth.testing import AuthorizationServer, McpServer

@@ -12,7 +12,8 @@ from harbor_oauth.cli.output import example, note, result, warn
 
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor, LogoutResult
-    from harbor_oauth.fleet.docking import Docked, Undocked
+    from harbor_oauth.fleet.docking import Docked
+    from harbor_oauth.fleet.undocking import Undocked
 
 __all__ = ["dock", "show_url", "undock"]
 
@@ -70,12 +71,15 @@ def _pairs(separator: str, form: str) -> Callable[..., dict[str, str]]:
     epilog=example(
         "harbor dock linear",
         "harbor dock linear --account work --name linear-work",
+        "harbor dock google --server google-drive",
         "harbor dock --name wiki --url https://wiki.example/mcp",
         "harbor dock --name maps --url https://maps.example/mcp -H 'X-Api-Key: vault:maps-key'",
         "harbor dock --name files --command npx --env KEY=vault:files-key -y some-server /tmp",
     ),
 )
 @click.argument("words", metavar="[PROVIDER | ARGS...]", nargs=-1)
+@click.option("--server", metavar="NAME", help="Dock this server of the provider's.")
+@click.option("--all-servers", is_flag=True, help="Dock all servers of the provider's.")
 @click.option("--name", metavar="NAME", help="The server's name.")
 @click.option("--url", metavar="URL", help="Dock the remote server at this URL.")
 @click.option(
@@ -104,6 +108,8 @@ def dock(  # noqa: PLR0913 - one parameter for each option
     harbor: Harbor,
     *,
     words: tuple[str, ...],
+    server: str | None,
+    all_servers: bool,
     name: str | None,
     url: str | None,
     command: str | None,
@@ -116,32 +122,57 @@ def dock(  # noqa: PLR0913 - one parameter for each option
 
     Docking twice changes nothing.
     """
-    from harbor_oauth.fleet.docking import dock_command, dock_provider, dock_url
+    from harbor_oauth.fleet.docking import (
+        dock_all_servers,
+        dock_command,
+        dock_provider,
+        dock_url,
+    )
 
+    if (server or all_servers) and (command or url):
+        raise click.UsageError("--server and --all-servers go with a provider.")
+    docking: Iterable[Docked]
     if command is not None:
         if url or headers or account or not name:
             raise click.UsageError("--command goes with --name, --env and arguments only.")
-        docked = dock_command(harbor, name, command, words, env=env)
+        docking = [dock_command(harbor, name, command, words, env=env)]
     elif url is not None:
         if words or not name:
             raise click.UsageError("--url goes with --name, and without a provider.")
-        docked = dock_url(
-            harbor,
-            name,
-            url,
-            headers=headers,
-            env=env,
-            account=account,
-            skip_auth=skip_auth,
-            on_url=show_url,
+        docking = [
+            dock_url(
+                harbor,
+                name,
+                url,
+                headers=headers,
+                env=env,
+                account=account,
+                skip_auth=skip_auth,
+                on_url=show_url,
+            )
+        ]
+    elif len(words) != 1 or headers or env:
+        raise click.UsageError("Name one provider, or use --name with --url or --command.")
+    elif all_servers:
+        if server or name:
+            raise click.UsageError("--all-servers goes without --server and --name.")
+        docking = dock_all_servers(
+            harbor, words[0], account=account, skip_auth=skip_auth, on_url=show_url
         )
     else:
-        if len(words) != 1 or headers or env:
-            raise click.UsageError("Name one provider, or use --name with --url or --command.")
-        docked = dock_provider(
-            harbor, words[0], name=name, account=account, skip_auth=skip_auth, on_url=show_url
-        )
-    _show_docked(docked)
+        docking = [
+            dock_provider(
+                harbor,
+                words[0],
+                server=server,
+                name=name,
+                account=account,
+                skip_auth=skip_auth,
+                on_url=show_url,
+            )
+        ]
+    for docked in docking:
+        _show_docked(docked)
 
 
 def show_url(url: str) -> None:
@@ -162,6 +193,8 @@ def _show_docked(docked: Docked) -> None:
         result(f"Account: {docked.account}")
     if docked.tools is not None:
         result(f"Tools: {docked.tools}")
+    if docked.others:
+        result(f"Not docked: {', '.join(docked.others)} (--server NAME, or --all-servers)")
     for key in docked.missing:
         warn(f"vault:{key} names nothing in the vault yet.")
     result(f"Next: {docked.next_command}")
@@ -184,7 +217,7 @@ def undock(
     A grant that another docked server uses stays. So do client credentials:
     docking again asks for none.
     """
-    from harbor_oauth.fleet.docking import undock as undock_server
+    from harbor_oauth.fleet.undocking import undock as undock_server
 
     named = {server, name} - {None}
     if len(named) != 1:

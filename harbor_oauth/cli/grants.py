@@ -9,7 +9,7 @@ import click
 from harbor_oauth.cli.context import pass_harbor
 from harbor_oauth.cli.docking import show_ended, show_url
 from harbor_oauth.cli.failures import SIGN_IN
-from harbor_oauth.cli.output import example, iso, note, result, result_json, table, when
+from harbor_oauth.cli.output import example, iso, note, result, result_json, table, warn, when
 
 if TYPE_CHECKING:
     from harbor_oauth.client import GrantStatus, Harbor
@@ -60,9 +60,16 @@ def papers(harbor: Harbor, *, as_json: bool) -> int:
 
     The exit code is 4 if one of them needs a sign-in.
     """
+    from harbor_oauth.fleet.providers import restore_step
+
     grants = harbor.status()
+    gone = {
+        provider: step
+        for provider in dict.fromkeys(status.provider for status in grants)
+        if (step := restore_step(harbor, provider))
+    }
     if as_json:
-        result_json([_as_json(status) for status in grants])
+        result_json([_as_json(status, gone.get(status.provider)) for status in grants])
     elif grants:
         table(
             ("GRANT", "ACCOUNT", "STATE", "TOKEN ENDS", "RENEWS", "SCOPES"),
@@ -81,13 +88,16 @@ def papers(harbor: Harbor, *, as_json: bool) -> int:
     else:
         note("There are no grants yet.")
         note("harbor dock PROVIDER", "next:")
+    for provider, step in gone.items():
+        warn(f"The provider {provider} is not installed any more; its grants stay.")
+        note(step, "next:")
     dead = [status for status in grants if status.state != "active"]
     for status in dead:
         note(f"harbor charter {status.grant}", "next:")
     return SIGN_IN if dead else 0
 
 
-def _as_json(status: GrantStatus) -> dict[str, object]:
+def _as_json(status: GrantStatus, restore: str | None) -> dict[str, object]:
     return {
         "grant": status.grant,
         "provider": status.provider,
@@ -100,6 +110,7 @@ def _as_json(status: GrantStatus) -> dict[str, object]:
         "expires_at": iso(status.expires_at),
         "obtained_at": iso(status.obtained_at),
         "refreshable": status.refreshable,
+        "restore_provider": restore,
     }
 
 

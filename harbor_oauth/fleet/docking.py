@@ -1,4 +1,4 @@
-"""Docks and undocks servers.
+"""Docks servers.
 
 The sign-in comes first and the entry in `config.toml` last, so that whatever
 fails or is interrupted leaves the fleet as it was.
@@ -17,11 +17,11 @@ from harbor_oauth.errors import (
     HarborError,
     ServerNotFoundError,
 )
-from harbor_oauth.fleet.config import add_server, check_writable, remove_server
+from harbor_oauth.fleet.config import add_server, check_writable
+from harbor_oauth.fleet.natives import native_servers, plan, scopes_to_ask, undocked, usable
 from harbor_oauth.fleet.references import (
     Reference,
     check_values,
-    grants_of,
     missing,
     parse_reference,
 )
@@ -33,15 +33,21 @@ from harbor_oauth.fleet.rules import (
     provider_of,
 )
 from harbor_oauth.fleet.tools import count_tools
-from harbor_oauth.protocol.urls import canonical_resource, origin, require_endpoint
+from harbor_oauth.protocol.urls import canonical_resource, require_endpoint
 from harbor_oauth.providers import Provider
 from harbor_oauth.settings import ServerEntry
-from harbor_oauth.vault.names import parse_grant_name
 
 if TYPE_CHECKING:
-    from harbor_oauth.client import GrantStatus, Harbor, LogoutResult
+    from harbor_oauth.client import GrantStatus, Harbor
 
-__all__ = ["Docked", "Undocked", "dock_command", "dock_provider", "dock_url", "server", "undock"]
+__all__ = [
+    "Docked",
+    "dock_all_servers",
+    "dock_command",
+    "dock_provider",
+    "dock_url",
+    "server",
+]
 
 
 @attrs.frozen
@@ -57,6 +63,7 @@ class Docked:
             was not asked.
         missing: The documented keys its values name that are not there yet.
         next_command: What to do next.
+        others: The provider's servers that are not docked.
     """
 
     entry: ServerEntry
@@ -66,24 +73,7 @@ class Docked:
     tools: int | None
     missing: tuple[str, ...]
     next_command: str
-
-
-@attrs.frozen
-class Undocked:
-    """What an undocking did.
-
-    Attributes:
-        entry: The server as it was docked.
-        ended: What became of its grant; empty where it had none, or it stays.
-        shared: Each grant that stays, with the servers that still use it.
-        kept: Grants that stay although no server uses them now: its own if
-            that was asked for, and those that only its values named.
-    """
-
-    entry: ServerEntry
-    ended: tuple[LogoutResult, ...] = ()
-    shared: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
-    kept: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 def server(harbor: Harbor, name: str) -> ServerEntry:
@@ -106,46 +96,84 @@ def dock_provider(
     harbor: Harbor,
     provider_name: str,
     *,
+    server: str | None = None,
     name: str | None = None,
     account: str | None = None,
     skip_auth: bool = False,
     on_url: Callable[[str], None] | None = None,
 ) -> Docked:
-    """Dock the server that a provider declares as its default.
+    """Dock a server that a provider declares.
 
     Args:
         harbor: Signs in and keeps the grant.
         provider_name: The provider.
-        name: The server's name, where it is not the provider's own.
+        server: Which of its servers; its default one when left out.
+        name: The server's name, where it is not the declared one.
         account: A label, to keep several accounts of one provider apart.
         skip_auth: Do not sign in now.
         on_url: Called with the URL to sign in at, before a browser opens.
 
     Raises:
-        ConfigurationError: The provider is unknown, declares no server, or
-            the name is taken.
+        ConfigurationError: The provider is unknown, declares no such server,
+            or the name is taken.
         HarborError: The sign-in failed; nothing was changed.
     """
     provider = harbor.provider(provider_name)
-    if not provider.native_servers:
-        raise ConfigurationError(
-            f"{provider.display_name} declares no server to dock.",
-            next_step=f"To sign in only: harbor charter {provider_name}",
-        )
-    native = provider.native_servers[0]
-    grant = grant_name(provider, native.resource, account)
-    if name is not None and name != native.name:
-        check_free(harbor, name)
-    entry = ServerEntry(
-        name=name or native.name,
-        url=native.url,
-        command=native.command[0] if native.command else None,
-        args=native.command[1:],
-        grant=grant,
-        headers=native.headers,
-        env=native.env,
+    natives = native_servers(provider, server)[:1]
+    (planned,) = plan(harbor, provider, natives, name=name, account=account)
+    docked = _dock(
+        harbor,
+        planned.entry,
+        provider,
+        sign_in=not skip_auth,
+        needs=planned.needs,
+        on_url=on_url,
     )
-    return _dock(harbor, entry, provider, sign_in=not skip_auth, on_url=on_url)
+    return attrs.evolve(docked, others=undocked(harbor, provider))
+
+
+def dock_all_servers(
+    harbor: Harbor,
+    provider_name: str,
+    *,
+    account: str | None = None,
+    skip_auth: bool = False,
+    on_url: Callable[[str], None] | None = None,
+) -> Iterator[Docked]:
+    """Dock every server that a provider declares, with one sign-in for each grant.
+
+    It asks for all that its servers need. What is docked when a later sign-in
+    fails stays so: the next call goes on from there.
+
+    Args:
+        harbor: Signs in and keeps the grants.
+        provider_name: The provider.
+        account: A label, to keep several accounts of one provider apart.
+        skip_auth: Do not sign in now.
+        on_url: Called with the URL to sign in at, before a browser opens.
+
+    Yields:
+        What each docking did, as it is done.
+
+    Raises:
+        ConfigurationError: The provider is unknown, declares no server, or a
+            name is taken; nothing was changed.
+        HarborError: A sign-in failed.
+    """
+    provider = harbor.provider(provider_name)
+    planned = plan(harbor, provider, native_servers(provider), account=account)
+    for each in planned:
+        agreeing(harbor.settings.servers.get(each.entry.name), each.entry)
+    asked: set[str | None] = set()
+    for each in planned:
+        # A person who granted less than was asked for is not asked again at once.
+        sign_in = not skip_auth and each.entry.grant not in asked
+        docked = _dock(
+            harbor, each.entry, provider, sign_in=sign_in, needs=each.needs, on_url=on_url
+        )
+        if docked.signed_in:
+            asked.add(each.entry.grant)
+        yield docked
 
 
 def dock_url(
@@ -239,36 +267,6 @@ def dock_command(
     return _dock(harbor, entry, None, sign_in=False, on_url=None)
 
 
-def undock(harbor: Harbor, name: str, *, keep_grant: bool = False) -> Undocked:
-    """Remove a server, and end its grant if nothing else uses it.
-
-    Own papers and client registrations stay, so that docking again asks for none.
-
-    Args:
-        harbor: Ends the grant.
-        name: The server.
-        keep_grant: Leave its grant alone.
-
-    Raises:
-        ServerNotFoundError: There is no such server.
-        VaultError: The grant could not be forgotten; the server is still docked.
-        ConfigurationError: The configuration could not be written.
-    """
-    entry = server(harbor, name)
-    check_writable(harbor.settings)
-    grants = [grant for grant in grants_of(entry) if harbor.grant_status(grant)]
-    shared = {grant: users for grant in grants if (users := _other_users(harbor, grant, name))}
-    unshared = [grant for grant in grants if grant not in shared]
-    ended: tuple[LogoutResult, ...] = ()
-    if entry.grant in unshared and not keep_grant:
-        # Before the entry goes: what fails here can be tried again by name.
-        ended = (harbor.logout(entry.grant),)
-        unshared.remove(entry.grant)
-    remove_server(harbor.settings, name)
-    harbor.reload_settings()
-    return Undocked(entry=entry, ended=ended, shared=shared, kept=tuple(unshared))
-
-
 def _dock(
     harbor: Harbor,
     entry: ServerEntry,
@@ -276,16 +274,18 @@ def _dock(
     *,
     sign_in: bool,
     on_url: Callable[[str], None] | None,
+    needs: tuple[str, ...] = (),
 ) -> Docked:
     docked = harbor.settings.servers.get(entry.name)
     entry = agreeing(docked, entry)
     check_writable(harbor.settings)
     status = harbor.grant_status(entry.grant) if entry.grant else None
-    signing_in = sign_in and not _usable(harbor, entry, status)
+    signing_in = sign_in and not usable(harbor, entry, needs)
     with contextlib.ExitStack() as stack:
         if signing_in and entry.grant:
             stack.enter_context(_undone_on_failure(harbor, entry.grant, status))
-            status = harbor.login(entry.grant, provider=provider, on_url=on_url)
+            scopes = scopes_to_ask(provider, entry.grant, needs, status) if provider else None
+            status = harbor.login(entry.grant, provider=provider, scopes=scopes, on_url=on_url)
         absent = missing(harbor, [*entry.headers.values(), *entry.env.values()])
         ready = not absent and (entry.grant is None or status is not None)
         tools = count_tools(harbor, entry) if entry.url and ready else None
@@ -303,17 +303,6 @@ def _dock(
     )
 
 
-def _usable(harbor: Harbor, entry: ServerEntry, status: GrantStatus | None) -> bool:
-    """Say whether a stored grant is alive and, for a remote server, meant for it."""
-    if entry.grant is None or status is None or status.state != "active":
-        return False
-    if entry.url is None:
-        return True
-    key = harbor.vault.resolve(parse_grant_name(entry.grant))
-    found = harbor.vault.grant(key) if key else None
-    return found is not None and origin(entry.url) in found[0].allowed_origins
-
-
 @contextlib.contextmanager
 def _undone_on_failure(harbor: Harbor, grant: str, before: GrantStatus | None) -> Iterator[None]:
     """End a grant that was made for a docking that did not come about."""
@@ -324,21 +313,6 @@ def _undone_on_failure(harbor: Harbor, grant: str, before: GrantStatus | None) -
             with contextlib.suppress(HarborError):
                 harbor.logout(grant)
         raise
-
-
-def _other_users(harbor: Harbor, grant: str, name: str) -> tuple[str, ...]:
-    """Return the other servers that use a grant, by whichever name they call it."""
-
-    def canonical(named: str) -> str:
-        status = harbor.grant_status(named)
-        return status.grant if status else named
-
-    wanted = canonical(grant)
-    return tuple(
-        other.name
-        for other in harbor.settings.servers.values()
-        if other.name != name and wanted in map(canonical, grants_of(other))
-    )
 
 
 def _next_command(

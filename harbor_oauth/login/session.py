@@ -16,6 +16,7 @@ import attrs
 
 from harbor_oauth.errors import (
     ConfigurationError,
+    FlowCancelledError,
     HarborError,
     MalformedResponseError,
     OAuthResponseError,
@@ -131,6 +132,7 @@ class LoginSession:
         self._receiver: LoopbackReceiver[Secret] | None = None
         self._pending: Pending | None = None
         self._url = ""
+        self._cancelled = False
 
     # --- beginning ------------------------------------------------------------
 
@@ -376,6 +378,7 @@ class LoginSession:
 
     def cancel(self) -> None:
         """Close the port and forget the verifier; nothing is stored."""
+        self._cancelled = True
         self._close_receiver()
         self._pending = None
 
@@ -395,6 +398,8 @@ class LoginSession:
         self._pending = None
 
     def _begun(self) -> Pending:
+        if self._pending is None and self._cancelled:
+            raise FlowCancelledError("The sign-in was cancelled.")
         if self._pending is None:
             message = "begin() comes first"
             raise RuntimeError(message)

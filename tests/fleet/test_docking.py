@@ -20,7 +20,13 @@ from harbor_oauth.errors import (
     ServerNotFoundError,
     WrongResourceError,
 )
-from harbor_oauth.fleet.docking import dock_command, dock_provider, dock_url, server, undock
+from harbor_oauth.fleet.docking import (
+    dock_command,
+    dock_provider,
+    dock_url,
+    server,
+)
+from harbor_oauth.fleet.undocking import undock
 from harbor_oauth.providers import NativeServer, OAuthProvider, discovered_provider
 from harbor_oauth.testing import AuthorizationServer, McpServer
 

@@ -221,3 +221,11 @@ def test_two_sign_ins_at_once_keep_apart(
         assert two.wait().account_label == "two"
         assert one.wait().account_label == "one"
     assert sorted(status.grant for status in harbor.status()) == ["practice@one", "practice@two"]
+
+
+def test_a_wait_that_begins_after_the_cancel_says_so(harbor: Harbor) -> None:
+    """The other thread was quicker."""
+    session = harbor.begin_login("practice")
+    session.cancel()
+    with pytest.raises(FlowCancelledError):
+        session.wait()

@@ -58,8 +58,8 @@ def test_the_source_that_is_said_is_the_one_that_is_used(
     home = tmp_path / "home"
     provider = provider_at(mcp, issuer)
     issuer.metadata["client_id_metadata_document_supported"] = True
-    for client_id in ("argument", "papers", "environment", "distributed", DOCUMENT):
-        issuer.add_client(client_id=client_id)
+    for known in ("argument", "papers", "environment", "distributed", DOCUMENT):
+        issuer.add_client(client_id=known)
     if "stored" in present:
         make_harbor(providers={"practice": provider}).login("practice")
     options: dict[str, Any] = {"providers": {"practice": provider}, "registry": Registry([])}

@@ -1,0 +1,213 @@
+"""The providers there are, as a person is shown them, and the ones a person comes to trust.
+
+A provider that cannot be used is listed with the reason and disturbs no other.
+A stranger's is listed from metadata alone: nothing of it is imported before a
+person agreed to that very version.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from harbor_oauth.errors import (
+    HarborError,
+    InvalidNameError,
+    ProviderInvalidError,
+    ProviderNotFoundError,
+    ProviderUntrustedError,
+    VaultError,
+)
+from harbor_oauth.fleet.config import trust_provider
+from harbor_oauth.fleet.rules import grant_name
+from harbor_oauth.providers import Flow, OAuthProvider, Provider, check_server_name, is_reserved
+from harbor_oauth.providers.names import SHIPPED_PROVIDERS
+from harbor_oauth.registry import InstalledProvider, install_line
+
+if TYPE_CHECKING:
+    from harbor_oauth.client import Harbor
+
+__all__ = [
+    "ListedProvider",
+    "Outlook",
+    "install_line",
+    "list_providers",
+    "outlooks",
+    "restore_step",
+    "stranger",
+    "trust",
+]
+
+
+@attrs.frozen
+class ListedProvider:
+    """One provider, as it is listed.
+
+    Attributes:
+        name: Its name.
+        display_name: The vendor's name; the provider's own where that is not known.
+        servers: What its servers give access to; None where that is not known.
+        flow: The documented flow; None where that is not known.
+        pkce_added: Whether sign-ins send PKCE although that flow does not say so.
+        native_servers: The names of the servers it declares, the default first.
+        distribution: The distributions that offer it; None for a given provider.
+        version: That distribution's version.
+        problem: Why it cannot be used, or None.
+    """
+
+    name: str
+    display_name: str
+    servers: str | None = None
+    flow: str | None = None
+    pkce_added: bool = False
+    native_servers: tuple[str, ...] = ()
+    distribution: str | None = None
+    version: str | None = None
+    problem: HarborError | None = None
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it may be imported."""
+        return not isinstance(self.problem, ProviderUntrustedError)
+
+
+@attrs.frozen
+class Outlook:
+    """How a sign-in to one resource would come by its client now.
+
+    Attributes:
+        grant: The grant's name.
+        way: Where the client is from; None if there is none.
+        missing: What a person has to see to first; empty if nothing.
+        steps: How, one sentence or command each.
+        reviewed_only: What the vendor demands of clients besides, if it does.
+    """
+
+    grant: str
+    way: str | None
+    missing: str = ""
+    steps: tuple[str, ...] = ()
+    reviewed_only: str | None = None
+
+
+def list_providers(harbor: Harbor) -> tuple[ListedProvider, ...]:
+    """List the given and installed providers, sorted by name.
+
+    Raises:
+        ConfigurationError: The configuration cannot be read.
+    """
+    _ = harbor.settings  # a broken one is not each provider's fault
+    claims: dict[str, list[InstalledProvider]] = {}
+    for claim in harbor.installed_providers():
+        claims.setdefault(claim.name, []).append(claim)
+    return tuple(_listed(harbor, name, claims.get(name, [])) for name in harbor.provider_names())
+
+
+def outlooks(harbor: Harbor, name: str) -> tuple[Outlook, ...]:
+    """Say for each resource of a provider how a sign-in would come by its client now.
+
+    No server is asked, and a vault that cannot be read is an outlook like another.
+
+    Raises:
+        ConfigurationError: The provider cannot be used.
+    """
+    provider = harbor.provider(name)
+    found: list[Outlook] = []
+    for resource in provider.resources:
+        grant = grant_name(provider, resource.name, None)
+        try:
+            seen = harbor.prospect(provider, resource)
+        except VaultError as error:
+            found.append(Outlook(grant, None, error.message, (error.next_step,)))
+            continue
+        reviewed_only = None if seen.way is None else resource.reviewed_only
+        found.append(Outlook(grant, seen.way, seen.missing, seen.steps, reviewed_only))
+    return tuple(found)
+
+
+def stranger(harbor: Harbor, name: str) -> InstalledProvider:
+    """Return what metadata says of a provider that a person may come to trust.
+
+    Raises:
+        InvalidNameError: The name is reserved, or breaks the rules.
+        ProviderNotFoundError: No installed distribution offers it.
+        ProviderInvalidError: Two distributions do.
+    """
+    if is_reserved(check_server_name(name)):
+        own = name in SHIPPED_PROVIDERS
+        raise InvalidNameError(
+            f"{name!r} is a name of Harbor's own; no other distribution may have it.",
+            next_step=f"Its own needs no trust: {install_line(name)}" if own else "",
+        )
+    claims = [claim for claim in harbor.installed_providers() if claim.name == name]
+    if not claims:
+        raise ProviderNotFoundError(
+            f"No installed distribution offers the provider {name!r}.",
+            next_step="See the ones there are: harbor providers",
+        )
+    claim, *others = claims
+    if others:
+        raise ProviderInvalidError(
+            f"The distributions {_and(claims)} claim the same provider, {name!r}.",
+            next_step="Uninstall what you do not want.",
+        )
+    return claim
+
+
+def trust(harbor: Harbor, claim: InstalledProvider) -> bool:
+    """Write down that a person agreed to use this version; say whether that is new.
+
+    Raises:
+        ConfigurationError: The configuration cannot be written.
+    """
+    agreed = harbor.settings.trusted_providers.get(claim.name)
+    if agreed == (claim.distribution, claim.version):
+        return False
+    trust_provider(harbor.settings, claim.name, claim.distribution, claim.version)
+    harbor.reload_settings()
+    return True
+
+
+def restore_step(harbor: Harbor, provider: str) -> str | None:
+    """Return what brings the provider of a stored grant back; None if it is not gone.
+
+    Only of a shipped or a trusted one is it known where it came from.
+    """
+    if provider in harbor.settings.servers or provider in harbor.provider_names():
+        return None
+    if provider in SHIPPED_PROVIDERS:
+        return install_line(provider)
+    agreed = harbor.settings.trusted_providers.get(provider)
+    return f"Install {agreed[0]} {agreed[1]} again." if agreed else None
+
+
+def _listed(harbor: Harbor, name: str, claims: list[InstalledProvider]) -> ListedProvider:
+    bare = ListedProvider(
+        name=name,
+        display_name=name,
+        distribution=_and(claims) or None,
+        version=claims[0].version if len(claims) == 1 else None,
+    )
+    try:
+        check_server_name(name)  # what only looks like a name cannot come to be trusted
+        return _described(bare, harbor.provider(name))
+    except HarborError as error:
+        return attrs.evolve(bare, problem=error)
+
+
+def _described(bare: ListedProvider, provider: Provider) -> ListedProvider:
+    flow = provider.flow if isinstance(provider, OAuthProvider) else provider.resource().flow
+    return attrs.evolve(
+        bare,
+        display_name=provider.display_name,
+        servers=provider.servers_label,
+        flow=flow.value,
+        # RFC 9700 §2.1.1: PKCE is part of every sign-in, whatever the vendor's pages say.
+        pkce_added=flow is Flow.CODE,
+        native_servers=tuple(native.name for native in provider.native_servers),
+    )
+
+
+def _and(claims: list[InstalledProvider]) -> str:
+    return " and ".join(sorted(claim.distribution for claim in claims))
