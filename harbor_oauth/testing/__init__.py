@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         TokenInfo,
     )
     from harbor_oauth.testing.mcp_server import McpServer, ToolCall
+    from harbor_oauth.testing.provider_conformance import ProviderConformance
     from harbor_oauth.testing.rewriting import rewritten
     from harbor_oauth.testing.tcp_proxy import TcpProxy
     from harbor_oauth.testing.vault_conformance import VaultConformance
@@ -31,6 +32,7 @@ __all__ = [
     "AuthorizationServer",
     "Client",
     "McpServer",
+    "ProviderConformance",
     "RecordedRequest",
     "Reuse",
     "Revocation",
@@ -46,6 +48,7 @@ _HOMES: Final = {
     "AuthorizationServer": "authorization_server",
     "Client": "authorization_server",
     "McpServer": "mcp_server",
+    "ProviderConformance": "provider_conformance",
     "RecordedRequest": "_loopback",
     "Reuse": "authorization_server",
     "Revocation": "authorization_server",
@@ -55,7 +58,7 @@ _HOMES: Final = {
     "VaultConformance": "vault_conformance",
     "rewritten": "rewriting",
 }
-_EXTRA: Final = frozenset({"pytest", "pytest_httpserver", "werkzeug"})
+_EXTRA: Final = frozenset({"hypothesis", "pytest", "pytest_httpserver", "werkzeug"})
 
 
 def __getattr__(name: str) -> object:

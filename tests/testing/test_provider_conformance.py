@@ -1,0 +1,281 @@
+"""`ProviderConformance`, on a good provider and on one with each fault in turn."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+GOOD = """
+import json
+import logging
+
+import attrs
+
+from harbor_oauth.providers import (
+    AccountLookup, HttpRequest, NativeServer, OAuthProvider, Quirks, RedirectRule, Registration,
+    Resource, Revocation, ServerMetadata,
+)
+
+
+def who_am_i(token):
+    headers = {"Authorization": f"Bearer {token.reveal()}"}
+    return HttpRequest("GET", "https://api.acme.example/me", headers)
+
+
+def token_response(members):
+    user = members.get("user")
+    return {**user, **members} if isinstance(user, dict) else members
+
+
+def revoke(issued):
+    body = json.dumps({"token": issued.token.reveal()}).encode()
+    return HttpRequest("POST", "https://api.acme.example/revoke", {}, body)
+
+
+API = Resource(
+    name="api",
+    servers=("https://api.acme.example/v1",),
+    allowed_origins=("https://api.acme.example",),
+    issuer="https://acme.example",
+    discover=False,
+    metadata=ServerMetadata(
+        issuer="https://acme.example",
+        authorization_endpoint="https://acme.example/oauth",
+        token_endpoint="https://api.acme.example/oauth/token",
+        code_challenge_methods_supported=("S256",),
+    ),
+    refresh_endpoint="https://api.acme.example/oauth/refresh",
+    scopes=("read", "write"),
+    scope_separator=",",
+    authorization_parameters={"prompt": "consent"},
+    token_parameters={"audience": "acme"},
+    token_headers={"Acme-Version": "1"},
+    token_encoding="json",
+    redirect=RedirectRule(host="localhost", ports=(33418,)),
+    registration=(Registration.OWN_PAPERS,),
+    token_endpoint_auth_method="client_secret_basic",
+    secret_required=True,
+    rotates=True,
+    account=AccountLookup(who_am_i, lambda answer: json.loads(answer.body)["email"]),
+    revocation=Revocation(own_api=revoke),
+    registration_url="https://acme.example/apps",
+    registration_steps=("Enter the redirect URI http://localhost:33418/callback.",),
+    quirks=Quirks(token_response=token_response),
+)
+NATIVE = NativeServer(name="acme", resource="api", url="https://api.acme.example/v1")
+
+
+def changed(**changes):
+    return attrs.evolve(PROVIDER, resources=(attrs.evolve(API, **changes),))
+
+
+def pinned(**changes):
+    return changed(metadata=attrs.evolve(API.metadata, **changes))
+
+
+PROVIDER = OAuthProvider(
+    name="acme", display_name="Acme", resources=(API,), native_servers=(NATIVE,)
+)
+"""
+TEST = """
+from pathlib import Path
+
+from acme import PROVIDER
+
+from harbor_oauth.testing import ProviderConformance
+
+
+class TestAcme(ProviderConformance):
+    provider = PROVIDER
+    responses = Path(__file__).parent / "responses"
+"""
+TOKEN = "https://api.acme.example/oauth/token"
+RECORDED: dict[str, dict[str, Any]] = {
+    "authorization": {"url": "https://acme.example/oauth?scope=read,write&prompt=consent"},
+    "token": {
+        "url": TOKEN,
+        "status": 201,
+        "body": {
+            "user": {"access_token": "recorded-1", "refresh_token": "recorded-2"},
+            "token_type": "bearer",
+            "expires_in": 3600,
+        },
+        "expected": {"access_token": "recorded-1", "refresh_token": "recorded-2"},
+    },
+    "refresh": {
+        "url": TOKEN.replace("token", "refresh"),
+        "body": {"access_token": "recorded-3", "refresh_token": "r", "token_type": "bearer"},
+        "expected": {"access_token": "recorded-3", "expires_in": None},
+    },
+    "account": {"body": {"email": "a@b.example"}, "expected": {"account": "a@b.example"}},
+    "error": {
+        "status": 403,
+        "body": {"error": "invalid_grant"},
+        "expected": {"error": "invalid_grant"},
+    },
+}
+
+
+class Kit:
+    """Runs the kit on the provider above, with something added or recorded otherwise."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester = pytester
+        self.recorded = json.loads(json.dumps(RECORDED))
+
+    def failed(self, fault: str = "", *options: str) -> set[str]:
+        """Return the names of the tests that fail; those about installing are left out."""
+        folder = self.pytester.mkdir("responses")
+        for kind, answer in self.recorded.items():
+            (folder / f"{kind}.json").write_text(json.dumps({"kind": kind, **answer}))
+        self.pytester.makepyfile(acme=GOOD + fault, test_acme=TEST)
+        self.pytester.syspathinsert()
+        options = ("-p", "no:cacheprovider", "-k", "not distribution and not importing", *options)
+        _, skipped, failed = self.pytester.inline_run(*options).listoutcomes()
+        self.skipped = {each.nodeid.rpartition("::")[2] for each in skipped}
+        return {each.nodeid.rpartition("::")[2].partition("[")[0] for each in failed}
+
+
+@pytest.fixture
+def kit(pytester: pytest.Pytester) -> Kit:
+    return Kit(pytester)
+
+
+def test_a_good_provider_passes(kit: Kit) -> None:
+    """Nothing fails, and nothing is left out."""
+    assert (kit.failed(), kit.skipped) == (set(), set())
+
+
+# The fault, and the tests that have to fail.
+FAULTS = {
+    "http endpoint": (
+        'PROVIDER = pinned(token_endpoint="http://api.acme.example/oauth/token")',
+        {"test_its_urls_are_https", "test_its_endpoints_are_the_recorded_ones"},
+    ),
+    "missing S256": (
+        'PROVIDER = pinned(code_challenge_methods_supported=("plain",))',
+        {"test_it_asks_for_s256"},
+    ),
+    "wrong token path": (
+        'PROVIDER = pinned(token_endpoint="https://api.acme.example/oauth/tokens")',
+        {"test_its_endpoints_are_the_recorded_ones"},
+    ),
+    "wrong refresh path": (
+        "PROVIDER = changed(refresh_endpoint=None)",
+        {"test_its_endpoints_are_the_recorded_ones"},
+    ),
+    "lost refresh token": (
+        """
+def losing(members):
+    return {"refresh_token": "lost", **token_response(members)}
+PROVIDER = changed(quirks=Quirks(losing))
+""",
+        {"test_refresh_without_a_new_refresh_token"},
+    ),
+    "scope joined wrongly": (
+        'PROVIDER = changed(scope_separator=" ")',
+        {"test_sign_in"},
+    ),
+    "scopes joined already": (
+        'PROVIDER = changed(scopes=("read,write",))',
+        {"test_its_scopes_can_be_joined"},
+    ),
+    "secret sent twice": (
+        'PROVIDER = changed(token_parameters={"client_secret": "s"})',
+        {
+            *("test_sign_in", "test_refresh", "test_refresh_without_a_new_refresh_token"),
+            *("test_a_401_is_followed_by_one_refresh", "test_revocation"),
+        },
+    ),
+    "secret sent twice in a revocation": (
+        """
+def revoke_twice(issued):
+    secret = issued.client_secret.reveal()
+    body = json.dumps({"client_secret": secret}).encode()
+    headers = {"Authorization": "Basic " + secret, "Content-Type": "application/json"}
+    return HttpRequest("POST", "https://api.acme.example/revoke", headers, body)
+PROVIDER = changed(revocation=Revocation(own_api=revoke_twice))
+""",
+        {"test_revocation"},
+    ),
+    "quirk that raises": (
+        """
+def trusting(members):
+    return {**members, **members.get("user", {})}
+PROVIDER = changed(quirks=Quirks(trusting))
+""",
+        {"test_its_quirks_are_total"},
+    ),
+    "quirk that changes its argument": (
+        """
+def changing(members):
+    members.update(token_response(members))
+    return members
+PROVIDER = changed(quirks=Quirks(changing))
+""",
+        {"test_its_quirks_change_nothing", "test_its_quirks_are_total"},
+    ),
+    "error misread": (
+        """
+def hiding(members):
+    return {**token_response(members), "error": ""}
+PROVIDER = changed(quirks=Quirks(hiding))
+""",
+        {"test_recorded_answer"},
+    ),
+    "token in a URL": (
+        """
+def in_url(token):
+    return HttpRequest("GET", f"https://api.acme.example/me?token={token.reveal()}")
+PROVIDER = changed(account=AccountLookup(in_url, API.account.account))
+""",
+        {"test_its_urls_are_https"},
+    ),
+    "token sent elsewhere": (
+        """
+def elsewhere(token):
+    return HttpRequest("GET", "https://elsewhere.example/me")
+PROVIDER = changed(account=AccountLookup(elsewhere, API.account.account))
+""",
+        {"test_its_origins_cover_its_servers"},
+    ),
+    "token in the log": (
+        """
+def logging_it(members):
+    logging.getLogger("acme").debug("answer: %s", members)
+    return token_response(members)
+PROVIDER = changed(quirks=Quirks(logging_it))
+""",
+        {"test_no_secret_is_shown"},
+    ),
+    "account misread": (
+        'PROVIDER = changed(account=AccountLookup(who_am_i, lambda answer: "somebody"))',
+        {"test_recorded_answer", "test_sign_in"},
+    ),
+    "no word of how to register": (
+        "PROVIDER = changed(registration_steps=())",
+        {"test_it_says_how_to_come_by_a_client"},
+    ),
+    "a redirect URI nobody is told": (
+        'PROVIDER = changed(redirect=RedirectRule(host="localhost", ports=(33418, 33419)))',
+        {"test_it_says_how_to_come_by_a_client"},
+    ),
+    "name of another": (
+        'PROVIDER = attrs.evolve(PROVIDER, native_servers=(attrs.evolve(NATIVE, name="slack"),))',
+        {"test_its_names_are_legal"},
+    ),
+    "no endpoints": (
+        "PROVIDER = changed(metadata=None)",
+        {"test_its_constants_fit_each_other"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("fault", "expected"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_caught(kit: Kit, fault: str, expected: set[str]) -> None:
+    """By these tests, and no others."""
+    assert kit.failed(fault) == expected
