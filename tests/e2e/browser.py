@@ -1,8 +1,9 @@
 """A person at a real browser, for the end-to-end tests: `$BROWSER` is `python browser.py %s`.
 
-Opens the URL in Chromium, signs in at the development pages of `oidc-provider`, consents, and
-waits for the page where a sign-in ends. Appends to `$HARBOR_E2E_BROWSER_LOG` one JSON line with
-that page's title, its URL without the query, and the path of a screenshot.
+Opens the URL in Chromium, signs in at the development pages of `oidc-provider`, or consents at
+the page of the double in `harbor_oauth.testing`, and waits for the page where a sign-in ends.
+Appends to `$HARBOR_E2E_BROWSER_LOG` one JSON line with that page's title, its URL without the
+query, and the path of a screenshot.
 `$HARBOR_E2E_BROWSER_DECISION=deny` makes this person refuse.
 """
 
@@ -51,16 +52,25 @@ def open_browser(profile: str) -> Chrome:
 
 
 def question(browser: Chrome, answered: set[str]) -> str:
-    """Return what the page asks: `login`, `consent`, `` for nothing new, or that it is the end."""
+    """Return what the page asks: `login`, `consent`, `` for nothing new, or that it is the end.
+
+    The double asks for a `decision`.
+    """
     if urlsplit(browser.current_url).path in ENDS:
         return "end"
+    if browser.find_elements(By.NAME, "decision"):
+        return "" if "decision" in answered else "decision"
     prompt = browser.find_element(By.NAME, "prompt").get_attribute("value") or ""
     return "" if prompt in answered else prompt
 
 
 def answer(browser: Chrome, prompt: str) -> None:
     """Fill in and send the form of a page, or cancel."""
-    if os.environ.get("HARBOR_E2E_BROWSER_DECISION") == "deny":
+    denies = os.environ.get("HARBOR_E2E_BROWSER_DECISION") == "deny"
+    if prompt == "decision":
+        browser.find_element(By.ID, "deny" if denies else "allow").click()
+        return
+    if denies:
         browser.find_element(By.PARTIAL_LINK_TEXT, "Cancel").click()
         return
     if prompt == "login":
