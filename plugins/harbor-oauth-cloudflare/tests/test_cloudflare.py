@@ -17,6 +17,7 @@ from harbor_oauth_cloudflare import PROVIDER
 from harbor_oauth import ClientRequiredError, Harbor, LoginRequiredError, WrongResourceError
 from harbor_oauth.protocol.http import HttpRequest, HttpResponse
 from harbor_oauth.providers import OAuthProvider, Provider, RedirectRule, Secret
+from harbor_oauth.testing import ProviderConformance
 
 DASH = "https://dash.cloudflare.com/oauth2"
 WHO_AM_I = "https://api.cloudflare.com/client/v4/user"
@@ -303,3 +304,10 @@ def test_the_account_request_carries_the_token_in_the_header_only() -> None:
     request = lookup.request(Secret("t0k"))
     assert (request.method, request.url, request.body) == ("GET", WHO_AM_I, None)
     assert request.headers["Authorization"] == "Bearer t0k"
+
+
+class TestCloudflare(ProviderConformance):
+    """The kit: registration, data, round trips, recorded answers, quirks and secrets."""
+
+    provider = PROVIDER
+    responses = Path(__file__).parent / "responses"

@@ -15,7 +15,13 @@ from harbor_oauth import Harbor, ProtocolError
 from harbor_oauth.protocol.http import HttpRequest, HttpResponse
 from harbor_oauth.providers import Flow, OAuthProvider, Registration, Secret
 from harbor_oauth.registry import Registry
-from harbor_oauth.testing import AuthorizationServer, McpServer, answers, rewritten
+from harbor_oauth.testing import (
+    AuthorizationServer,
+    McpServer,
+    ProviderConformance,
+    answers,
+    rewritten,
+)
 
 RESPONSES = Path(__file__).parent / "responses"
 
@@ -213,3 +219,10 @@ def test_the_account_request_carries_the_token_in_the_header_only() -> None:
     request = lookup.request(Secret("t0k"))
     assert (request.method, request.url) == ("GET", "https://api.figma.com/v1/me")
     assert request.headers["Authorization"] == "Bearer t0k"
+
+
+class TestFigma(ProviderConformance):
+    """The kit: registration, data, round trips, recorded answers, quirks and secrets."""
+
+    provider = PROVIDER
+    responses = Path(__file__).parent / "responses"

@@ -15,6 +15,7 @@ from harbor_oauth_google import PROVIDER
 from harbor_oauth import ClientRequiredError, Harbor, LoginRequiredError
 from harbor_oauth.protocol.http import HttpRequest, HttpResponse
 from harbor_oauth.providers import OAuthProvider, Provider, Secret
+from harbor_oauth.testing import ProviderConformance
 
 AUTHORIZE = "https://accounts.google.com/o/oauth2/v2/auth"
 TOKEN = "https://oauth2.googleapis.com/token"
@@ -257,3 +258,10 @@ def test_the_account_request_carries_the_token_in_the_header_only() -> None:
     request = lookup.request(Secret("t0k"))
     assert (request.method, request.url, request.body) == ("GET", USERINFO, None)
     assert request.headers["Authorization"] == "Bearer t0k"
+
+
+class TestGoogle(ProviderConformance):
+    """The kit: registration, data, round trips, recorded answers, quirks and secrets."""
+
+    provider = PROVIDER
+    responses = Path(__file__).parent / "responses"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from urllib.parse import parse_qs
 
 import attrs
@@ -14,6 +15,7 @@ from harbor_oauth.protocol.token import parse_token_response
 from harbor_oauth.providers import Provider, Registration
 from harbor_oauth.registry import Registry
 from harbor_oauth.secret import Secret
+from harbor_oauth.testing import ProviderConformance
 
 URL = "https://api.linear.app/oauth/token"
 
@@ -97,3 +99,10 @@ def test_the_account_request_carries_the_token_in_the_header_only() -> None:
     assert request.headers["Authorization"] == "Bearer t0k"
     assert "t0k" not in request.url
     assert b"t0k" not in (request.body or b"")
+
+
+class TestLinear(ProviderConformance):
+    """The kit: registration, data, round trips, recorded answers, quirks and secrets."""
+
+    provider = PROVIDER
+    responses = Path(__file__).parent / "responses"

@@ -18,6 +18,7 @@ from harbor_oauth import ClientRequiredError, Harbor, LoginRequiredError
 from harbor_oauth.errors import TransportError
 from harbor_oauth.protocol.http import HttpRequest, HttpResponse
 from harbor_oauth.providers import OAuthProvider, Provider, Secret
+from harbor_oauth.testing import ProviderConformance
 
 MCP = "https://mcp.neon.tech"
 TOKEN = f"{MCP}/api/token"
@@ -262,3 +263,10 @@ def test_the_account_request_carries_the_token_in_the_header_only() -> None:
     request = lookup.request(Secret("t0k"))
     assert (request.method, request.url, request.body) == ("GET", WHO_AM_I, None)
     assert request.headers["Authorization"] == "Bearer t0k"
+
+
+class TestNeon(ProviderConformance):
+    """The kit: registration, data, round trips, recorded answers, quirks and secrets."""
+
+    provider = PROVIDER
+    responses = Path(__file__).parent / "responses"

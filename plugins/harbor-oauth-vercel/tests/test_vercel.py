@@ -15,6 +15,7 @@ from harbor_oauth import Harbor
 from harbor_oauth.protocol.http import HttpRequest, HttpResponse
 from harbor_oauth.providers import Flow, OAuthProvider, Registration, Secret
 from harbor_oauth.registry import Registry
+from harbor_oauth.testing import ProviderConformance
 
 RESPONSES = Path(__file__).parent / "responses"
 
@@ -172,3 +173,10 @@ def test_the_account_request_carries_the_token_in_the_header_only() -> None:
     request = lookup.request(Secret("t0k"))
     assert (request.method, request.url) == ("GET", "https://api.vercel.com/login/oauth/userinfo")
     assert request.headers["Authorization"] == "Bearer t0k"
+
+
+class TestVercel(ProviderConformance):
+    """The kit: registration, data, round trips, recorded answers, quirks and secrets."""
+
+    provider = PROVIDER
+    responses = Path(__file__).parent / "responses"
