@@ -19,7 +19,7 @@ import importlib, json, os, sys
 read, done = set(), set()
 class Watched(type(os.environ)):
     def __getitem__(self, key):
-        read.add(key)
+        read.add(os.fsdecode(key))
         return super().__getitem__(key)
     def __iter__(self):
         read.add("*")

@@ -26,7 +26,7 @@ from harbor_oauth.testing.mcp_server import McpServer
 from harbor_oauth.testing.rewriting import rewritten
 from harbor_oauth.vault import GrantRecord
 
-__all__ = ["CANARY", "SECRET", "Clock", "Rehearsal", "rehearsed"]
+__all__ = ["CANARY", "SECRET", "Clock", "Rehearsal", "rehearsed", "ways_of"]
 
 CANARY: Final = "canary-of-the-kit"
 SECRET: Final = f"{CANARY}-secret+/=&"
@@ -145,6 +145,8 @@ def rehearsed(
     recorded: Sequence[RecordedAnswer],
     home: Path,
     way: Registration | None = None,
+    *,
+    secret: bool = True,
 ) -> Iterator[Rehearsal]:
     """Set the scene for one resource.
 
@@ -154,6 +156,7 @@ def rehearsed(
         recorded: Recorded answers of the vendor.
         home: An empty directory.
         way: How the client is come by; the first of the resource's ways when left out.
+        secret: Whether own papers have a secret, where that is left to the client.
     """
     resource, clock = provider.resource(name), Clock()
     way = way or resource.registration[0]
@@ -167,7 +170,7 @@ def rehearsed(
         moved = _on_free_ports(rewritten(provider, server))
         there = moved.resource(name)
         server.metadata["resource"] = there.resource or (there.servers or (server.url,))[0]
-        method = add_client(vendor, there, way)
+        method = add_client(vendor, there, way, secret=secret)
         harbor = Harbor(
             home=home,
             environ={"HARBOR_VAULT": "memory"},
@@ -187,7 +190,16 @@ def rehearsed(
         yield Rehearsal(grant, there, vendor, server, harbor, clock, has_secret)
 
 
-def add_client(vendor: VendorServer, resource: Resource, way: Registration) -> str:
+def ways_of(resource: Resource) -> Iterator[tuple[Registration, bool]]:
+    """Yield the ways to come by a client, and whether it has a secret if it may have one."""
+    for way in resource.registration:
+        yield way, True
+        optional = resource.token_endpoint_auth_method in _SECRET_METHODS
+        if way is Registration.OWN_PAPERS and optional and not resource.secret_required:
+            yield way, False
+
+
+def add_client(vendor: VendorServer, resource: Resource, way: Registration, *, secret: bool) -> str:
     """Register the client by hand, or publish its document; return how it authenticates."""
     uris = redirect_uris(resource)
     if way is Registration.METADATA_DOCUMENT:
@@ -195,11 +207,7 @@ def add_client(vendor: VendorServer, resource: Resource, way: Registration) -> s
         vendor.client_documents[_DOCUMENT] = document
     if way is not Registration.OWN_PAPERS:
         return "none"
-    method = resource.token_endpoint_auth_method or "none"
-    if resource.secret_required and method == "none":
-        supported = resource.metadata and resource.metadata.token_endpoint_auth_methods_supported
-        method = next((each for each in _SECRET_METHODS if each in (supported or ())), "")
-        method = method or _SECRET_METHODS[0]
+    method = _method(resource) if secret else "none"
     vendor.add_client(
         client_id=_CLIENT_ID,
         client_secret=SECRET if method in _SECRET_METHODS else None,
@@ -207,6 +215,15 @@ def add_client(vendor: VendorServer, resource: Resource, way: Registration) -> s
         redirect_uris=uris,
     )
     return method
+
+
+def _method(resource: Resource) -> str:
+    """Return how own papers authenticate: as declared, else as the metadata says."""
+    declared, metadata = resource.token_endpoint_auth_method, resource.metadata
+    if declared is not None or not resource.secret_required:
+        return declared or "none"
+    supported = (metadata and metadata.token_endpoint_auth_methods_supported) or ()
+    return next((each for each in _SECRET_METHODS if each in supported), _SECRET_METHODS[0])
 
 
 def _on_free_ports(provider: OAuthProvider) -> OAuthProvider:

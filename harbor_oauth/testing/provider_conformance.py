@@ -63,7 +63,7 @@ from harbor_oauth.testing._provider_checks import (
     split,
 )
 from harbor_oauth.testing._provider_import import watch_import
-from harbor_oauth.testing._provider_rehearsal import CANARY, Rehearsal, rehearsed
+from harbor_oauth.testing._provider_rehearsal import CANARY, Rehearsal, rehearsed, ways_of
 
 __all__ = ["ProviderConformance"]
 
@@ -88,9 +88,11 @@ class ProviderConformance:
         """Repeat the tests for each resource, way to come by a client, and recorded answer."""
         provider, names = self._provider(), set(metafunc.fixturenames)
         if "way" in names:
-            pairs = [(each.name, way) for each in provider.resources for way in each.registration]
-            ids = [f"{name}-{way.value}" for name, way in pairs]
-            metafunc.parametrize(("resource", "way"), pairs, ids=ids)
+            ways = [(each.name, *way) for each in provider.resources for way in ways_of(each)]
+            ids = [
+                f"{name}-{way.value}{'' if secret else ', public'}" for name, way, secret in ways
+            ]
+            metafunc.parametrize(("resource", "way", "secret"), ways, ids=ids)
         elif "resource" in names:
             metafunc.parametrize("resource", [each.name for each in provider.resources])
         if "recorded" in names:
@@ -111,7 +113,7 @@ class ProviderConformance:
         ]
 
     def _rehearsed(
-        self, resource: str, home: Path, way: Registration | None = None
+        self, resource: str, home: Path, way: Registration | None = None, *, secret: bool = True
     ) -> AbstractContextManager[Rehearsal]:
         """Set the scene; a provider whose data is faulty is not tried."""
         provider = self._provider()
@@ -120,7 +122,7 @@ class ProviderConformance:
         if resource in self.without_s256:
             issuer = provider.resource(resource)
             pytest.skip(f"no sign-in without S256: {self.without_s256[issuer.name]}")
-        return rehearsed(provider, resource, self._recorded(), home, way)
+        return rehearsed(provider, resource, self._recorded(), home, way, secret=secret)
 
     # --- the registration ---------------------------------------------------------
 
@@ -260,9 +262,15 @@ class ProviderConformance:
 
     # --- a round trip -------------------------------------------------------------
 
-    def test_sign_in(self, resource: str, way: Registration, tmp_path: Path) -> None:
+    def test_sign_in(
+        self,
+        resource: str,
+        way: Registration,
+        secret: bool,  # noqa: FBT001 - a parameter of the test
+        tmp_path: Path,
+    ) -> None:
         """By each way to come by a client: URL, redirect, code, tokens, account."""
-        with self._rehearsed(resource, tmp_path, way) as rehearsal:
+        with self._rehearsed(resource, tmp_path, way, secret=secret) as rehearsal:
             account = self._account_answer(resource)
             rehearsal.script_account(account)
             with rehearsal.begin() as session:

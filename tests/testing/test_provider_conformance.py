@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
-pytest_plugins = ["pytester"]
+from harbor_oauth.providers import OAuthProvider, Resource
+from harbor_oauth.testing._provider_answers import load_answers
 
 GOOD = """
 import json
@@ -82,9 +89,8 @@ PROVIDER = OAuthProvider(
 )
 """
 TEST = """
-from pathlib import Path
 
-from acme import PROVIDER
+from pathlib import Path
 
 from harbor_oauth.testing import ProviderConformance
 
@@ -120,38 +126,8 @@ RECORDED: dict[str, dict[str, Any]] = {
 }
 
 
-class Kit:
-    """Runs the kit on the provider above, with something added or recorded otherwise."""
-
-    def __init__(self, pytester: pytest.Pytester) -> None:
-        self.pytester = pytester
-        self.recorded = json.loads(json.dumps(RECORDED))
-
-    def failed(self, fault: str = "", *options: str) -> set[str]:
-        """Return the names of the tests that fail; those about installing are left out."""
-        folder = self.pytester.mkdir("responses")
-        for kind, answer in self.recorded.items():
-            (folder / f"{kind}.json").write_text(json.dumps({"kind": kind, **answer}))
-        self.pytester.makepyfile(acme=GOOD + fault, test_acme=TEST)
-        self.pytester.syspathinsert()
-        options = ("-p", "no:cacheprovider", "-k", "not distribution and not importing", *options)
-        _, skipped, failed = self.pytester.inline_run(*options).listoutcomes()
-        self.skipped = {each.nodeid.rpartition("::")[2] for each in skipped}
-        return {each.nodeid.rpartition("::")[2].partition("[")[0] for each in failed}
-
-
-@pytest.fixture
-def kit(pytester: pytest.Pytester) -> Kit:
-    return Kit(pytester)
-
-
-def test_a_good_provider_passes(kit: Kit) -> None:
-    """Nothing fails, and nothing is left out."""
-    assert (kit.failed(), kit.skipped) == (set(), set())
-
-
 # The fault, and the tests that have to fail.
-FAULTS = {
+FAULTS: dict[str, tuple[str, set[str]]] = {
     "http endpoint": (
         'PROVIDER = pinned(token_endpoint="http://api.acme.example/oauth/token")',
         {"test_its_urls_are_https", "test_its_endpoints_are_the_recorded_ones"},
@@ -275,7 +251,75 @@ PROVIDER = changed(quirks=Quirks(logging_it))
 }
 
 
-@pytest.mark.parametrize(("fault", "expected"), FAULTS.values(), ids=FAULTS)
-def test_a_fault_is_caught(kit: Kit, fault: str, expected: set[str]) -> None:
-    """By these tests, and no others."""
-    assert kit.failed(fault) == expected
+NOT_INSTALLED = {"test_one_distribution_offers_it", "test_importing_it_touches_nothing"}
+_LINE = re.compile(r"^(\w+)\.py::\w+::(\w+).* (PASSED|FAILED|SKIPPED|ERROR)", re.MULTILINE)
+
+
+class Outcomes(NamedTuple):
+    """The names of a module's tests by how they ended, and all that was printed."""
+
+    failed: set[str]
+    skipped: set[str]
+    output: str
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Outcomes]:
+    """Run the kit on the good provider and on each faulty one, in one process of its own."""
+    folder = tmp_path_factory.mktemp("kit")
+    (folder / "responses").mkdir()
+    for kind, answer in RECORDED.items():
+        path = folder / "responses" / f"{kind}.json"
+        path.write_text(json.dumps({"kind": kind, **answer}))
+    modules = {fault: f"test_{number}" for number, fault in enumerate(["", *FAULTS])}
+    for fault, module in modules.items():
+        (folder / f"{module}.py").write_text(GOOD + FAULTS.get(fault, ("",))[0] + TEST)
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "."]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        command, cwd=folder, env=environ, capture_output=True, text=True, check=False
+    )
+    ended = _LINE.findall(done.stdout)
+
+    def of(fault: str) -> Outcomes:
+        names = {
+            word: {name for module, name, end in ended if (module, end) == (modules[fault], word)}
+            for word in ("PASSED", "FAILED", "SKIPPED", "ERROR")
+        }
+        assert names["PASSED"], done.stdout
+        assert not names["ERROR"], done.stdout
+        return Outcomes(names["FAILED"], names["SKIPPED"], done.stdout)
+
+    return of
+
+
+def test_a_good_provider_passes(outcomes: Callable[[str], Outcomes]) -> None:
+    """All that fails is that no distribution offers it; nothing is left out."""
+    found = outcomes("")
+    assert (found.failed, found.skipped) == (NOT_INSTALLED, set())
+    assert "no installed distribution offers 'acme': install the plugin" in found.output
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_caught(fault: str, outcomes: Callable[[str], Outcomes]) -> None:
+    """By the tests that are about it, and no others."""
+    found = outcomes(fault)
+    assert found.failed - NOT_INSTALLED == FAULTS[fault][1], found.output
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ("{", "is not JSON"),
+        ('{"kind": "tokens"}', "kind has to be one of"),
+        ('{"kind": "token", "resource": "mcp"}', "resource has to be one of api"),
+        ('{"kind": "token", "state": 200}', "unknown members state"),
+    ],
+)
+def test_an_answer_that_is_none_is_refused(answer: str, message: str, tmp_path: Path) -> None:
+    """With the file and what is wrong with it."""
+    (tmp_path / "x.json").write_text(answer)
+    resource = Resource("api", ("https://x.example",), ("https://x.example",))
+    provider = OAuthProvider(name="x", display_name="X", resources=(resource,))
+    with pytest.raises(ValueError, match=rf"x\.json.*{message}"):
+        load_answers(tmp_path, provider)
