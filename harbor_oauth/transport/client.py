@@ -5,7 +5,6 @@ Nothing heavy is imported before the first request.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
 import re
@@ -18,9 +17,10 @@ from urllib.parse import urlsplit
 
 from harbor_oauth.errors import ConfigurationError, MalformedResponseError
 from harbor_oauth.protocol.http import HttpRequest, HttpResponse
-from harbor_oauth.protocol.urls import is_loopback, origin, require_endpoint
+from harbor_oauth.protocol.urls import origin, require_endpoint
 from harbor_oauth.transport.failures import failed, judged, where
 from harbor_oauth.transport.guard import Guard, is_literal
+from harbor_oauth.transport.proxies import proxy_for
 
 if TYPE_CHECKING:
     from requests.adapters import HTTPAdapter
@@ -141,8 +141,8 @@ class RequestsTransport:
         from harbor_oauth.transport.connections import Route, RoutedAdapter  # noqa: PLC0415 - same
 
         route = Route(lambda: self._addresses(request))
-        proxies = self._proxies(request.url)
-        if proxies:
+        proxy = proxy_for(request.url, self._environ)
+        if proxy:
             self._judge_behind_a_proxy(request)
         deadline = self._clock() + request.timeout
         headers = {
@@ -159,7 +159,7 @@ class RequestsTransport:
                 prepared,
                 stream=True,
                 timeout=(min(CONNECT_TIMEOUT, request.timeout), request.timeout),
-                proxies=proxies,
+                proxies={urlsplit(request.url).scheme: proxy} if proxy else {},
             ) as answer,
         ):
             self._remember(request, route)
@@ -233,38 +233,10 @@ class RequestsTransport:
         with suppress(OSError):
             self._addresses(request)
 
-    def _proxies(self, url: str) -> dict[str, str]:
-        scheme = urlsplit(url).scheme
-        host, port = _host_and_port(url)
-        if is_loopback(host) or _is_exempt(host, port, self._variable("no_proxy") or ""):
-            return {}
-        proxy = self._variable(f"{scheme}_proxy") or self._variable("all_proxy")
-        return {scheme: proxy} if proxy else {}
-
-    def _variable(self, name: str) -> str | None:
-        """Return a variable; lower case first, as curl has it."""
-        return self._environ.get(name) or self._environ.get(name.upper())
-
 
 def _host_and_port(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or _PORTS[parts.scheme]
-
-
-def _is_exempt(host: str, port: int, no_proxy: str) -> bool:
-    """Say whether `NO_PROXY` names a host: itself, its domain or its network.
-
-    The standard library and requests read it from the process's environment
-    only, and requests changes that for a moment, under other threads' feet.
-    """
-    for entry in no_proxy.lower().replace(",", " ").split():
-        suffix = f".{entry.lstrip('*.')}"
-        if entry == "*" or f".{host}".endswith(suffix) or f".{host}:{port}".endswith(suffix):
-            return True
-        with suppress(ValueError):  # a name is in no network
-            if ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False):
-                return True
-    return False
 
 
 def system_trust_adapter() -> HTTPAdapter:
