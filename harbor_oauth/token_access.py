@@ -51,8 +51,33 @@ class HarborTokens(HarborParts):
             )
         return self._tokens_of_vault.rejected(self._key(grant), token.secret)
 
-    async def token_async(self, grant: str) -> AccessToken:
-        """Await `token`; cancelling the task stops no refresh that others wait for."""
+    def token_now(self, grant: str, *, life: float = 0.0) -> AccessToken | None:
+        """Return a valid token that can be had without waiting for anything, or None.
+
+        Args:
+            grant: ``provider[/resource][@account]``.
+            life: How many seconds it should still live.
+        """
+        given = self._given_token(grant)
+        if given is not None:
+            return given
+        key = self._known_key(grant)
+        return None if key is None else self._tokens_of_vault.in_memory(key, life=life)
+
+    async def rejected_async(self, grant: str, token: AccessToken) -> bool:
+        """Await `rejected`, done in a thread."""
+        import asyncio  # noqa: PLC0415 - as below
+
+        return await asyncio.to_thread(self.rejected, grant, token)
+
+    async def token_async(self, grant: str, *, life: float = 0.0) -> AccessToken:
+        """Await `token`; cancelling the task stops no refresh that others wait for.
+
+        Args:
+            grant: ``provider[/resource][@account]``.
+            life: How many seconds it should still live; at most half its life
+                is ever asked for.
+        """
         import asyncio  # noqa: PLC0415 - costs more than all the rest of this module
 
         given = self._given_token(grant)
@@ -61,7 +86,7 @@ class HarborTokens(HarborParts):
         key = self._known_key(grant)
         if key is None:
             key = await asyncio.to_thread(self._key, grant)
-        return await asyncio.wrap_future(self._tokens_of_vault.future(key))
+        return await asyncio.wrap_future(self._tokens_of_vault.future(key, life=life))
 
     def proof(self, grant: str, token: AccessToken, method: str, url: str) -> Mapping[str, str]:
         """Return the header field that goes with a token bound to a key; none for others.

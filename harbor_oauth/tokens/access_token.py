@@ -25,6 +25,8 @@ class AccessToken:
         grant: The name of the grant it belongs to.
         token_type: How it is used: ``Bearer``, or ``DPoP`` where each request
             proves possession of a key as well (RFC 9449 §7.1).
+        generation: Which of the grant's generations it is of, counted from 1;
+            0 for a token that is not from the vault.
     """
 
     _value: Secret
@@ -32,6 +34,7 @@ class AccessToken:
     scopes: tuple[str, ...] = ()
     grant: str = ""
     token_type: str = "Bearer"  # noqa: S105 - the name of a token type (RFC 6750)
+    generation: int = 0
 
     def reveal(self) -> str:
         """Return the token itself."""

@@ -64,9 +64,22 @@ class Held:
     ends: float
     ends_monotonic: float
 
-    def is_due(self, wall: float, monotonic: float) -> bool:
-        """Say whether it is time to refresh."""
-        return wall >= self.due or monotonic >= self.due_monotonic
+    def is_due(self, wall: float, monotonic: float, *, life: float = 0.0) -> bool:
+        """Say whether it is time to refresh.
+
+        Args:
+            wall: Unix seconds, UTC, now.
+            monotonic: Monotonic seconds, now.
+            life: How many seconds the token should still live. More than half of
+                what it lived when it was new is never asked for: a token of a
+                minute would be refreshed for each request.
+        """
+        if wall >= self.due or monotonic >= self.due_monotonic:
+            return True
+        if not life or math.isinf(self.ends):
+            return False
+        life = min(life, (self.ends - self.record.obtained_at) / 2)
+        return self.has_ended(wall + life, monotonic + life)
 
     def has_ended(self, wall: float, monotonic: float) -> bool:
         """Say whether the token itself is past its end."""
@@ -101,6 +114,7 @@ def hold(
         record.granted_scopes,
         str(key),
         record.token_type,
+        generation,
     )
     return Held(
         record,

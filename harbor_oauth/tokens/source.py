@@ -106,11 +106,13 @@ class TokenSource:
 
     # --- asking ---------------------------------------------------------------
 
-    def token(self, key: GrantKey) -> AccessToken:
+    def token(self, key: GrantKey, *, life: float = 0.0) -> AccessToken:
         """Return a valid access token.
 
         Args:
             key: The grant.
+            life: How many seconds it should still live; at most half its life
+                is ever asked for.
 
         Raises:
             LoginRequiredError: There is no such grant, or it cannot be refreshed.
@@ -118,16 +120,23 @@ class TokenSource:
             TransportError: The refresh failed for now; the grant is intact.
             VaultError: The vault could not be read or written.
         """
-        return self._in_memory(key) or self._flight(key).result()
+        return self.in_memory(key, life=life) or self._flight(key, life=life).result()
 
-    def future(self, key: GrantKey) -> Future[AccessToken]:
+    def future(self, key: GrantKey, *, life: float = 0.0) -> Future[AccessToken]:
         """Return the token to come; cancelling it cancels nothing for others."""
-        token = self._in_memory(key)
+        token = self.in_memory(key, life=life)
         if token is None:
-            return self._flight(key)
+            return self._flight(key, life=life)
         future: Future[AccessToken] = Future()
         future.set_result(token)
         return future
+
+    def in_memory(self, key: GrantKey, *, life: float = 0.0) -> AccessToken | None:
+        """Return a valid token that can be had without waiting, or None."""
+        held = self._current(key)
+        if held is None or held.is_due(self._clock(), self._monotonic(), life=life):
+            return None
+        return held.token
 
     def rejected(self, key: GrantKey, access_token: Secret) -> bool:
         """Report that a resource server answered 401 to a token.
@@ -202,12 +211,6 @@ class TokenSource:
 
     # --- memory ---------------------------------------------------------------
 
-    def _in_memory(self, key: GrantKey) -> AccessToken | None:
-        held = self._current(key)
-        if held is None or held.is_due(self._clock(), self._monotonic()):
-            return None
-        return held.token
-
     def _current(self, key: GrantKey) -> Held | None:
         """Return what is in memory, due or not, unless somebody wrote the vault since."""
         held = self._held.get(key)
@@ -249,7 +252,9 @@ class TokenSource:
 
     # --- one flight for all ---------------------------------------------------
 
-    def _flight(self, key: GrantKey, refused: Secret | None = None) -> Future[AccessToken]:
+    def _flight(
+        self, key: GrantKey, refused: Secret | None = None, life: float = 0.0
+    ) -> Future[AccessToken]:
         """Return the running work on a grant, or start it."""
         while True:
             with self._guard:
@@ -260,7 +265,7 @@ class TokenSource:
                     self._flights[key] = future
                     # Not a daemon: a program that ends waits until the pair is stored.
                     threading.Thread(
-                        target=self._fly, args=(key, future, refused), name=f"harbor-{key}"
+                        target=self._fly, args=(key, future, refused, life), name=f"harbor-{key}"
                     ).start()
                     return future
             if refused is None:
@@ -270,9 +275,11 @@ class TokenSource:
             if token.secret != refused:
                 return future
 
-    def _fly(self, key: GrantKey, future: Future[AccessToken], refused: Secret | None) -> None:
+    def _fly(
+        self, key: GrantKey, future: Future[AccessToken], refused: Secret | None, life: float
+    ) -> None:
         try:
-            token = self._obtain(key, refused).token
+            token = self._obtain(key, refused, life).token
         except BaseException as error:  # noqa: BLE001 - the waiting callers raise it
             self._landed(key)
             future.set_exception(error)
@@ -284,12 +291,12 @@ class TokenSource:
         with self._guard:
             self._flights.pop(key, None)
 
-    def _obtain(self, key: GrantKey, refused: Secret | None) -> Held:
+    def _obtain(self, key: GrantKey, refused: Secret | None, life: float) -> Held:
         held = self._read(key)
         if held is None:
             return self._renew(key, None, refused)
         now = self._monotonic()
-        if refused is None and not self._is_due(held):
+        if refused is None and not self._is_due(held, life):
             return held
         if refused is not None and held.token.secret != refused:
             return held
@@ -371,8 +378,8 @@ class TokenSource:
 
     # --- clocks ---------------------------------------------------------------
 
-    def _is_due(self, held: Held) -> bool:
-        return held.is_due(self._clock(), self._monotonic())
+    def _is_due(self, held: Held, life: float) -> bool:
+        return held.is_due(self._clock(), self._monotonic(), life=life)
 
     def _has_ended(self, held: Held) -> bool:
         return held.has_ended(self._clock(), self._monotonic())
