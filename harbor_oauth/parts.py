@@ -111,10 +111,18 @@ class HarborParts:
             return self._settings
 
     def reload_settings(self) -> Settings:
-        """Read the configuration again, after it was written."""
+        """Read the configuration again, after it was written.
+
+        Raises:
+            ConfigurationError: It is broken now; what was read before stays in use.
+        """
         with self._lock:
-            self._settings = None
-            return self.settings
+            before, self._settings = self._settings, None
+            try:
+                return self.settings
+            except ConfigurationError:
+                self._settings = before
+                raise
 
     @property
     def transport(self) -> Transport:

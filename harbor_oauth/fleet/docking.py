@@ -17,6 +17,7 @@ from harbor_oauth.errors import (
     HarborError,
     ServerNotFoundError,
 )
+from harbor_oauth.fleet.approvals import approve
 from harbor_oauth.fleet.config import add_server, check_writable
 from harbor_oauth.fleet.natives import native_servers, plan, scopes_to_ask, undocked, usable
 from harbor_oauth.fleet.references import (
@@ -292,6 +293,7 @@ def _dock(
         if entry != docked:
             add_server(harbor.settings, entry)
             harbor.reload_settings()
+        approve(harbor, entry)
     return Docked(
         entry=entry,
         changed=entry != docked,

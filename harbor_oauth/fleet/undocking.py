@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from harbor_oauth.fleet.approvals import forget_approval
 from harbor_oauth.fleet.config import check_writable, remove_server
 from harbor_oauth.fleet.docking import server
 from harbor_oauth.fleet.references import grants_of
@@ -61,6 +62,8 @@ def undock(harbor: Harbor, name: str, *, keep_grant: bool = False) -> Undocked:
         # Before the entry goes: what fails here can be tried again by name.
         ended = (harbor.logout(entry.grant),)
         unshared.remove(entry.grant)
+    if entry.headers:
+        forget_approval(harbor, name)
     remove_server(harbor.settings, name)
     harbor.reload_settings()
     return Undocked(entry=entry, ended=ended, shared=shared, kept=tuple(unshared))

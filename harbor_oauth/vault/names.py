@@ -15,6 +15,7 @@ import attrs
 from harbor_oauth.errors import InvalidNameError
 
 __all__ = [
+    "APPROVAL_PREFIX",
     "DEFAULT_ACCOUNT",
     "FIELDS",
     "GRANT_PREFIX",
@@ -25,6 +26,7 @@ __all__ = [
     "GrantKey",
     "GrantName",
     "SecretKey",
+    "approval_record_name",
     "client_record_name",
     "default_account_name",
     "default_resource_name",
@@ -51,6 +53,7 @@ FIELDS: Final = (
 )
 """The last parts a documented key may have."""
 
+APPROVAL_PREFIX: Final = "approval:"
 GRANT_PREFIX: Final = "grant:"
 PAPERS_PREFIX: Final = "papers:"
 SECRET_PREFIX: Final = "secret:"  # noqa: S105 - the prefix of a record's name, not a secret
@@ -233,6 +236,11 @@ def client_record_name(issuer: str, provider: str, resource: str, *, device: boo
     if not issuer or not _is_plain(issuer):
         raise InvalidNameError("The issuer is not a URL.")
     return f"client:{issuer} {GrantName(provider, resource)}{' device' if device else ''}"
+
+
+def approval_record_name(server: str) -> str:
+    """Return the name of the record of what a person agreed to send to a docked server."""
+    return f"{APPROVAL_PREFIX}{server}"
 
 
 def secret_record_name(name: str) -> str:
