@@ -36,6 +36,7 @@ HarborError
 │  ├─ ReceiverBindError
 │  └─ BrowserError
 ├─ TransportError                the network failed; try again
+├─ UpstreamError                 a server's answer that cannot be handed on
 └─ VaultError
    ├─ VaultUnavailableError      absent, denied, unreadable or on a network disk
    │  └─ KeychainTimeoutError    it did not answer in time; try again
@@ -86,6 +87,7 @@ __all__ = [
     "TokenResponseError",
     "TransportError",
     "UnresolvedReferenceError",
+    "UpstreamError",
     "VaultConflictError",
     "VaultError",
     "VaultFormatError",
@@ -351,6 +353,10 @@ class TransportError(HarborError):
         """Say what is known of the request's fate."""
         super().__init__(message, next_step=next_step, retry_after=retry_after)
         self.ambiguous = ambiguous
+
+
+class UpstreamError(HarborError):
+    """A docked server answered what cannot be handed on to the gateway's caller."""
 
 
 class VaultError(HarborError):

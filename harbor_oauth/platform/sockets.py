@@ -1,4 +1,4 @@
-"""Listening sockets on loopback that no other process can share."""
+"""Listening sockets that no other process can share."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import errno
 import os
 import socket
 import sys
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Final
 
-__all__ = ["bind_loopback"]
+__all__ = ["bind", "bind_loopback", "bind_unix"]
 
 # Waiting connections the system keeps; browsers open a few ahead of need.
 _BACKLOG: Final = 128
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 # The system's choice of a port for one address family may be taken in the other.
 _ATTEMPTS: Final = 16
@@ -44,6 +48,68 @@ def bind_loopback(host: str, port: int) -> list[socket.socket]:
         return _listen_on_both(port)
     message = "a receiver listens on 127.0.0.1, ::1 or localhost only"
     raise ValueError(message)
+
+
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Listen on one port of an address, exclusively.
+
+    Args:
+        host: An address, or ``"localhost"`` for both of that name's.
+        port: The port; 0 lets the system choose.
+
+    Raises:
+        OSError: The port is taken or may not be bound, or the address is not
+            this machine's.
+        ValueError: The host is no address.
+    """
+    if host in _LOOPBACK:
+        return bind_loopback(host, port)
+    family = socket.AF_INET6 if ip_address(host).version == 6 else socket.AF_INET  # noqa: PLR2004 - IPv6
+    return [_listen(family, host, port)]
+
+
+def bind_unix(path: Path) -> socket.socket:
+    """Listen on a socket file that only this user can connect to.
+
+    A file that a process left behind when it died is replaced; one that
+    somebody listens on is not.
+
+    Args:
+        path: The file, in a directory of this user's own.
+
+    Raises:
+        OSError: Somebody listens there, something else is there, or the
+            directory cannot be written.
+    """
+    if sys.platform == "win32":
+        raise OSError(errno.EAFNOSUPPORT, "there are no socket files here")
+    _remove_left_behind(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        before = os.umask(0o177)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(before)
+        listener.listen(_BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _remove_left_behind(path: Path) -> None:
+    if sys.platform == "win32" or not os.path.lexists(path):
+        return
+    if not path.is_socket():
+        raise OSError(errno.EEXIST, "something else is there", str(path))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+    raise OSError(errno.EADDRINUSE, "somebody listens there", str(path))
 
 
 def _listen_on_both(port: int) -> list[socket.socket]:

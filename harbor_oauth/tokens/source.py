@@ -8,6 +8,7 @@ slow grant delays no other, and a caller that gives up stops no refresh.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 import time
@@ -300,7 +301,10 @@ class TokenSource:
             return held
         if refused is not None and held.token.secret != refused:
             return held
-        if refused is not None and now < self._forced_at.get(key, -_FORCED) + _FORCED:
+        forced = now < self._forced_at.get(key, -_FORCED) + _FORCED
+        # A server that refuses whatever it is given is not indulged. But in the second half
+        # of its life a token may have ended there: some count whole seconds, and clocks differ.
+        if refused is not None and forced and not self._is_due(held, math.inf):
             return held
         if refused is None and now < self._cool_until.get(key, 0.0) and not self._has_ended(held):
             return held
@@ -336,6 +340,9 @@ class TokenSource:
 
         None only for a grant that needs no person, which is asked for then.
         """
+        if self._version is None:  # what is read from here on is at least that new
+            with contextlib.suppress(VaultError):
+                self._version = self._vault.storage.data_version()
         self._store_unstored(key)
         unstored = self._unstored.get(key)
         if unstored is not None:

@@ -32,6 +32,7 @@ from tests.e2e.needs import (
     require_program,
 )
 from tests.e2e.person import Person
+from tests.e2e.shell import Shell
 
 HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parents[1]
@@ -144,15 +145,21 @@ def start_mcp_server(tmp_path: Path) -> Iterator[Callable[..., McpServer]]:
 
     `issuer` is the string its protected resource metadata shows (RFC 9728), by default the
     authorization server's own. `dpop` makes it demand bound tokens, "nonce" also its nonce.
+    With `gates`, a directory, it has the tools `climb` and `count` as well.
     """
     require_packages("mcp", "uvicorn", "httpx2")
     with ExitStack() as running:
 
         def start(
-            provider: OidcProvider, *, issuer: str | None = None, dpop: str = ""
+            provider: OidcProvider,
+            *,
+            issuer: str | None = None,
+            dpop: str = "",
+            gates: Path | None = None,
         ) -> McpServer:
             settings = {
                 "dpop": dpop,
+                "gates": str(gates or ""),
                 "issuer": issuer or provider.issuer,
                 "introspection_endpoint": f"{provider.origin}/token/introspection",
                 "client_id": provider.client_id,
@@ -351,3 +358,20 @@ def locked_secret_service(secret_service: SecretService) -> SecretService:
     """A Secret Service whose collection exists and is locked."""
     secret_service.lock()
     return secret_service
+
+
+# --- a terminal -------------------------------------------------------------
+@pytest.fixture
+def key_file_shell(tmp_path: Path, chromium_browser: Browser) -> Shell:
+    """A shell whose vault's key is in a file."""
+    home = tmp_path / "home"
+    return Shell(
+        {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "HARBOR_HOME": str(home),
+            "HARBOR_VAULT": "keyfile",
+            "HARBOR_VAULT_KEY_FILE": str(home / "vault.key"),
+            **chromium_browser.environment,
+        }
+    )

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
-import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import attrs
 import pytest
+
+from tests.e2e.shell import Shell
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Browser, McpServer, OidcProvider, SecretService
@@ -37,29 +36,6 @@ INITIALIZE = json.dumps(
         },
     }
 ).encode()
-
-
-@attrs.frozen
-class Shell:
-    """Runs `harbor` as a person does, in an environment of its own."""
-
-    environment: Mapping[str, str]
-
-    def run(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "harbor_oauth", *args],
-            env=dict(self.environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    def must(self, *args: str) -> str:
-        done = self.run(*args)
-        assert done.returncode == 0, (args, done.stdout, done.stderr)
-        return done.stdout
 
 
 def names_of_tools(url: str, token: str) -> list[str]:
@@ -91,22 +67,6 @@ def status_of(url: str, token: str) -> int:
     except urllib.error.HTTPError as refusal:
         with refusal:
             return refusal.code
-
-
-@pytest.fixture
-def key_file_shell(tmp_path: Path, chromium_browser: Browser) -> Shell:
-    """A shell whose vault's key is in a file."""
-    home = tmp_path / "home"
-    return Shell(
-        {
-            "PATH": os.environ["PATH"],
-            "HOME": str(tmp_path),
-            "HARBOR_HOME": str(home),
-            "HARBOR_VAULT": "keyfile",
-            "HARBOR_VAULT_KEY_FILE": str(home / "vault.key"),
-            **chromium_browser.environment,
-        }
-    )
 
 
 def live_and_die(shell: Shell, server: McpServer, browser: Browser) -> str:

@@ -43,6 +43,19 @@ def test_half_a_life_is_the_most_that_is_asked_for(
     assert issuer.count("token") == 2
 
 
+def test_a_short_token_that_is_refused_early_is_renewed_each_time(
+    harbor: Harbor, issuer: AuthorizationServer, clock: FakeClock
+) -> None:
+    """A server that counts whole seconds ends a token of two seconds after one."""
+    issuer.access_token_lifetime = 2
+    harbor.login("practice")
+    for _ in range(3):
+        token = harbor.token("practice")
+        clock.advance(1.1)
+        assert harbor.rejected("practice", token)
+    assert issuer.count("token") == 4
+
+
 def test_a_token_without_an_end_is_never_too_short(
     harbor: Harbor, issuer: AuthorizationServer
 ) -> None:

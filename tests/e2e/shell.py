@@ -1,0 +1,34 @@
+"""Runs `harbor` as a person does, in an environment of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+
+import attrs
+
+HARBOR = (sys.executable, "-m", "harbor_oauth")
+
+
+@attrs.frozen
+class Shell:
+    """Runs `harbor` as a person does, in an environment of its own."""
+
+    environment: Mapping[str, str]
+
+    def run(self, *args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*HARBOR, *args],
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def must(self, *args: str) -> str:
+        done = self.run(*args)
+        assert done.returncode == 0, (args, done.stdout, done.stderr)
+        return done.stdout
