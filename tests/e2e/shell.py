@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import attrs
 
+ROOT = Path(__file__).resolve().parents[2]
 HARBOR = (sys.executable, "-m", "harbor_oauth")
 
 

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import hashlib
 import subprocess
+import sys
+import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -15,7 +17,7 @@ import attrs
 import pytest
 
 from harbor_oauth.client import Harbor
-from tests.e2e.shell import HARBOR, Shell
+from tests.e2e.shell import HARBOR, ROOT, Shell
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
+TWENTY = tuple(f"call-{number}" for number in range(20))
 PATIENCE = 60.0  # seconds; a proxy that buffers would wait for ever
 
 
@@ -68,10 +71,11 @@ async def connect(url: str, headers: dict[str, str]) -> AsyncIterator[Client]:
 
 
 @contextlib.contextmanager
-def lit(shell: Shell) -> Iterator[Lighthouse]:
+def lit(shell: Shell, harbor: tuple[str, ...] = HARBOR) -> Iterator[Lighthouse]:
     """Run `harbor lighthouse` on a free port until the block ends."""
     with subprocess.Popen(
-        [*HARBOR, "lighthouse", "--port", "0"],
+        [*harbor, "lighthouse", "--port", "0"],
+        cwd=ROOT,
         env=dict(shell.environment),
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -177,6 +181,15 @@ def test_a_session_outlives_its_tokens(
         assert asyncio.run(use(lighthouse)) >= 3
 
 
+async def twenty_calls(lighthouse: Lighthouse, gates: Path) -> list[str]:
+    """Let the token end in the middle of a session, then call twenty times at once."""
+    async with lighthouse.connect() as client:
+        await client.list_tools()
+        await asyncio.to_thread(end_access_token, lighthouse.shell, gates)
+        calls = (client.call_tool("count", {"name": name}) for name in TWENTY)
+        return [text_of(result) for result in await asyncio.gather(*calls)]
+
+
 def test_twenty_calls_at_once_cost_one_refresh(
     key_file_shell: Shell,
     oidc_provider: OidcProvider,
@@ -185,16 +198,22 @@ def test_twenty_calls_at_once_cost_one_refresh(
 ) -> None:
     """All succeed after the token ended in the middle of the session, and each ran once."""
     docked(oidc_provider)
-    wanted = [f"call-{number}" for number in range(20)]
-
-    async def use(lighthouse: Lighthouse) -> list[str]:
-        async with lighthouse.connect() as client:
-            await client.list_tools()
-            await asyncio.to_thread(end_access_token, key_file_shell, gates)
-            calls = (client.call_tool("count", {"name": name}) for name in wanted)
-            return [text_of(result) for result in await asyncio.gather(*calls)]
-
     with lit(key_file_shell) as lighthouse:
-        assert asyncio.run(use(lighthouse)) == wanted
+        assert asyncio.run(twenty_calls(lighthouse, gates)) == list(TWENTY)
         assert lighthouse.refreshes() == 1
-    assert sorted((gates / "executed").read_text().split()) == sorted(wanted)
+    assert sorted((gates / "executed").read_text().split()) == sorted(TWENTY)
+
+
+def test_without_single_flight_the_same_calls_lose_the_grant(
+    key_file_shell: Shell,
+    oidc_provider: OidcProvider,
+    docked: Callable[[OidcProvider], McpServer],
+    gates: Path,
+) -> None:
+    """So the test above bites: this server ends a grant whose refresh token comes twice."""
+    docked(oidc_provider)
+    unguarded = (sys.executable, "-m", "tests.e2e.without_single_flight")
+    with lit(key_file_shell, unguarded) as lighthouse:
+        with pytest.raises(BaseExceptionGroup) as failed:
+            asyncio.run(twenty_calls(lighthouse, gates))
+        assert "harbor charter real" in "".join(traceback.format_exception(failed.value))

@@ -22,6 +22,8 @@ PROGRAMS = (
     "interleavings",
     "keychain",
     "clocks",
+    "gateway_kills",
+    "gateway_day",
 )
 
 
