@@ -35,6 +35,12 @@ _COMMANDS: Final = {
         LazyCommand("papers", "status", "grants:papers", "List the grants and their state."),
         LazyCommand("token", None, "grants:token", "Print a valid access token."),
     ),
+    "Gateway": (
+        LazyCommand(
+            "lighthouse", "gateway", "lighthouse:lighthouse", "Serve the docked servers locally."
+        ),
+        LazyCommand("bridge", None, "bridge:bridge", "Serve one of them on stdin and stdout."),
+    ),
     "More": (
         LazyCommand("chest", "vault", "chest:chest", "Keep secrets in the vault."),
         LazyCommand("providers", None, "providers:providers", "List the installed providers."),

@@ -22,6 +22,7 @@ from harbor_oauth.gateway.audit import Audit
 from harbor_oauth.gateway.handling import Gateway, json_response
 from harbor_oauth.gateway.keys import Keys
 from harbor_oauth.gateway.limits import KIB, Limits
+from harbor_oauth.gateway.loops import loop_factory
 from harbor_oauth.gateway.running import announced
 from harbor_oauth.gateway.upstream import Upstream
 from harbor_oauth.platform.sockets import bind, bind_unix
@@ -227,7 +228,7 @@ def run(harbor: Harbor, options: Options, *, ready: Callable[[str], None] = lamb
     options.check()
     with (
         announced(harbor.settings.home) as listens,
-        asyncio.Runner(loop_factory=_loop_factory()) as runner,
+        asyncio.Runner(loop_factory=loop_factory()) as runner,
     ):
 
         def listening(address: str) -> None:
@@ -254,15 +255,6 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
     finally:
         for number in asked:
             loop.remove_signal_handler(number)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return the faster loop where it is installed."""
-    try:
-        import uvloop  # noqa: PLC0415 - not everywhere
-    except ModuleNotFoundError:
-        return None
-    return uvloop.new_event_loop
 
 
 @contextlib.contextmanager

@@ -375,3 +375,26 @@ def key_file_shell(tmp_path: Path, chromium_browser: Browser) -> Shell:
             **chromium_browser.environment,
         }
     )
+
+
+# --- a docked server with slow tools ---------------------------------------
+@pytest.fixture
+def gates(tmp_path: Path) -> Path:
+    """Where the server's tools look for what the client has seen, and write what they did."""
+    path = tmp_path / "gates"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def docked(
+    key_file_shell: Shell, start_mcp_server: Callable[..., McpServer], gates: Path
+) -> Callable[[OidcProvider], McpServer]:
+    """Start a server with slow tools and dock it as ``real``."""
+
+    def dock(provider: OidcProvider) -> McpServer:
+        server = start_mcp_server(provider, gates=gates)
+        key_file_shell.must("dock", "--name", "real", "--url", server.url)
+        return server
+
+    return dock

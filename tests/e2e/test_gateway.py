@@ -46,10 +46,11 @@ class Lighthouse:
         """Return the `mcp` package's own client, connected through the gateway."""
         return connect(self.url, {"X-Harbor-Key": self.key})
 
-    def refreshes(self) -> int:
-        """Return how often the grant was refreshed, as its history has it."""
-        with contextlib.closing(harbor_of(self.shell)) as harbor:
-            return sum(event.event == "refresh" for event in harbor.history("real"))
+
+def refreshes(shell: Shell) -> int:
+    """Return how often the grant was refreshed, as its history has it."""
+    with contextlib.closing(harbor_of(shell)) as harbor:
+        return sum(event.event == "refresh" for event in harbor.history("real"))
 
 
 def harbor_of(shell: Shell) -> Harbor:
@@ -97,28 +98,6 @@ def lit(shell: Shell, harbor: tuple[str, ...] = HARBOR) -> Iterator[Lighthouse]:
             process.terminate()
             process.communicate(timeout=30)
     assert process.returncode == 0, "it drains and ends well"
-
-
-@pytest.fixture
-def gates(tmp_path: Path) -> Path:
-    """Where the server's tools look for what the client has seen, and write what they did."""
-    path = tmp_path / "gates"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
-def docked(
-    key_file_shell: Shell, start_mcp_server: Callable[..., McpServer], gates: Path
-) -> Callable[[OidcProvider], McpServer]:
-    """Start a server with slow tools and dock it as ``real``."""
-
-    def dock(provider: OidcProvider) -> McpServer:
-        server = start_mcp_server(provider, gates=gates)
-        key_file_shell.must("dock", "--name", "real", "--url", server.url)
-        return server
-
-    return dock
 
 
 def end_access_token(shell: Shell, gates: Path) -> None:
@@ -172,7 +151,7 @@ def test_a_session_outlives_its_tokens(
     async def use(lighthouse: Lighthouse) -> int:
         calls = 0
         async with lighthouse.connect() as client:
-            while lighthouse.refreshes() < 3:
+            while refreshes(lighthouse.shell) < 3:
                 assert text_of(await client.call_tool("echo", {"text": f"{calls}"})) == f"{calls}"
                 calls += 1
         return calls
@@ -200,7 +179,7 @@ def test_twenty_calls_at_once_cost_one_refresh(
     docked(oidc_provider)
     with lit(key_file_shell) as lighthouse:
         assert asyncio.run(twenty_calls(lighthouse, gates)) == list(TWENTY)
-        assert lighthouse.refreshes() == 1
+        assert refreshes(lighthouse.shell) == 1
     assert sorted((gates / "executed").read_text().split()) == sorted(TWENTY)
 
 

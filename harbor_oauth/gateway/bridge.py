@@ -1,0 +1,390 @@
+"""The stdio bridge: a docked server's MCP on standard input and output.
+
+For hosts that can only start a program. It speaks both ages of MCP over HTTP,
+as the host does: with a session that `initialize` opens, and without one from
+2026-07-28 on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
+
+import attrs
+
+from harbor_oauth.errors import HarborError, TransportError, UpstreamError
+from harbor_oauth.gateway.answers import rpc_error
+from harbor_oauth.gateway.limits import MIB
+from harbor_oauth.gateway.messages import (
+    Parameters,
+    header_parameters,
+    is_request,
+    mirrored,
+    revision_of,
+    single_line,
+)
+from harbor_oauth.gateway.sse import Event, EventReader
+from harbor_oauth.gateway.upstream import Answer, Outgoing, Upstream
+
+__all__ = ["Bridge"]
+
+_LARGEST: Final = 16 * MIB
+_AT_ONCE: Final = 64
+_RESUMPTIONS: Final = 5
+_RETRY: Final = 1.0
+_DRAIN: Final = 5.0
+_NOT_FOUND: Final = 404
+_OK: Final = range(200, 300)
+_LISTENING: Final = "subscriptions/listen"
+_FIELDS: Final = (
+    ("Accept", "application/json, text/event-stream"),
+    ("Content-Type", "application/json"),
+)
+
+_PARSE_ERROR: Final = -32700
+_INVALID_REQUEST: Final = -32600
+
+Message = dict[str, Any]
+
+
+@attrs.define
+class _Session:
+    """What `initialize` settled.
+
+    Attributes:
+        id: The server's name for the session; None for a server without.
+        revision: The revision that both speak.
+    """
+
+    id: str | None = None
+    revision: str | None = None
+
+
+class Bridge:
+    """Carries messages between a host and a docked server.
+
+    Args:
+        upstream: Sends requests; open.
+        server: The docked server's name.
+        write: Gives a line to the host.
+        say: Tells a person what the host cannot be told.
+        sleep: Waits that many seconds.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        server: str,
+        *,
+        write: Callable[[bytes], Awaitable[None]],
+        say: Callable[[str], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Connect to nothing yet."""
+        self._upstream = upstream
+        self._server = server
+        self._write = write
+        self._say = say
+        self._sleep = sleep
+        self._session = _Session()
+        self._initialize: bytes | None = None
+        self._renewing = asyncio.Lock()
+        self._parameters: dict[str, Parameters] = {}
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._running: dict[str, tuple[asyncio.Task[None], bool]] = {}
+        self._others: set[asyncio.Task[None]] = set()
+        self._listener: asyncio.Task[None] | None = None
+
+    async def run(self, lines: AsyncIterator[bytes | None]) -> None:
+        """Carry messages until the host closes its end.
+
+        Args:
+            lines: The host's lines, without their ends; None for one that is
+                larger than can be read.
+        """
+        try:
+            async for line in lines:
+                await self._take(line)
+        finally:
+            await self._end()
+
+    # --- from the host ----------------------------------------------------------
+
+    async def _take(self, line: bytes | None) -> None:
+        if line is None or len(line) > _LARGEST:
+            await self._refuse(_INVALID_REQUEST, f"A message has more than {_LARGEST} bytes.")
+            return
+        if not line.strip():
+            return
+        try:
+            message = json.loads(line)
+        except (ValueError, RecursionError):
+            await self._refuse(_PARSE_ERROR, "A line is not JSON.")
+            return
+        if not isinstance(message, dict):
+            await self._refuse(_INVALID_REQUEST, "A line is not one JSON-RPC message.")
+            return
+        await self._dispatch(message, line)
+
+    async def _dispatch(self, message: Message, line: bytes) -> None:
+        method = message.get("method")
+        if is_request(message):
+            if method == "initialize":
+                # What follows needs the session, and its host waits for it anyway.
+                self._session, self._initialize = _Session(), line
+                await self._request(message, line)
+                return
+            await self._slots.acquire()
+            task = asyncio.create_task(self._request(message, line))
+            key = json.dumps(message["id"])
+            self._running[key] = task, revision_of(message) is not None
+            task.add_done_callback(lambda _: self._done(key, task))
+        elif method == "notifications/cancelled" and self._cancelled(message):
+            return
+        elif method == "notifications/initialized":
+            await self._notify(line, message)
+            self._listen()
+        else:
+            task = asyncio.create_task(self._notify(line, message))
+            self._others.add(task)
+            task.add_done_callback(self._others.discard)
+
+    def _done(self, key: str, task: asyncio.Task[None]) -> None:
+        self._slots.release()
+        if self._running.get(key, (None,))[0] is task:
+            del self._running[key]
+
+    def _cancelled(self, message: Message) -> bool:
+        """End a request of 2026-07-28 by closing its answer; say whether it was one.
+
+        Before, the notification is the signal, and a closed connection is none.
+        """
+        params = message.get("params")
+        identifier = params.get("requestId") if isinstance(params, dict) else None
+        task, modern = self._running.get(json.dumps(identifier), (None, False))
+        if task is not None and modern:
+            task.cancel()
+        return modern
+
+    # --- to the server ----------------------------------------------------------
+
+    def _fields(self, message: Message | None) -> list[tuple[str, str]]:
+        revision = revision_of(message) if message is not None else None
+        if message is not None and revision is not None:
+            params = message.get("params")
+            name = params.get("name") if isinstance(params, dict) else None
+            wanted = self._parameters.get(str(name), {})
+            return [*_FIELDS, *mirrored(message, revision, wanted)]
+        fields = list(_FIELDS)
+        if self._session.revision:
+            fields.append(("MCP-Protocol-Version", self._session.revision))
+        if self._session.id:
+            fields.append(("Mcp-Session-Id", self._session.id))
+        return fields
+
+    def _outgoing(self, message: Message, line: bytes) -> Outgoing:
+        stream = message.get("method") == _LISTENING
+        return Outgoing(self._server, "POST", self._fields(message), line, stream=stream)
+
+    async def _request(self, message: Message, line: bytes) -> None:
+        """Send a request and give the host its answer, whatever comes."""
+        try:
+            await self._attempt(message, line, renew=True)
+        except HarborError as error:
+            await self._give(json.dumps(rpc_error(message["id"], error)).encode())
+
+    async def _attempt(self, message: Message, line: bytes, *, renew: bool) -> None:
+        session = self._session
+        async with self._upstream.send(self._outgoing(message, line)) as answer:
+            gone = answer.status == _NOT_FOUND and session.id is not None
+            if not gone or not renew or self._initialize is None:
+                reader = EventReader()
+                if not await self._answered(message, answer, reader):
+                    await self._resume(message["id"], reader)
+                return
+        # The server forgot the session, and so it did nothing (MCP 2025-11-25,
+        # "Session Management").
+        await self._renew_session(session)
+        await self._attempt(message, line, renew=False)
+
+    async def _answered(self, message: Message, answer: Answer, reader: EventReader) -> bool:
+        """Hand an answer on; False if it ended before the request was answered."""
+        identifier, method = message["id"], message.get("method")
+        if answer.media == "stream":
+            return await self._events(answer, reader, identifier, method)
+        if answer.media is None or answer.status not in _OK:
+            await self._give(await self._failure(answer, identifier))
+            return True
+        body = await answer.read(_LARGEST)
+        if method in {"initialize", "tools/list"}:
+            self._learn(str(method), _parsed(body), answer)
+        await self._give(body)
+        return True
+
+    async def _failure(self, answer: Answer, identifier: object) -> bytes:
+        """Return the error for an answer that is none; the server's own words if it has some."""
+        body = await answer.read(MIB) if answer.media == "json" else b""
+        said = _parsed(body)
+        if isinstance(said.get("error"), dict):
+            return json.dumps({"jsonrpc": "2.0", "id": identifier, "error": said["error"]}).encode()
+        error = UpstreamError(f"{self._server} answered {answer.status} to the request.")
+        return json.dumps(rpc_error(identifier, error)).encode()
+
+    async def _events(
+        self, answer: Answer, reader: EventReader, identifier: object, method: object = None
+    ) -> bool:
+        """Hand events on as they come; say whether one of them was the answer."""
+        try:
+            async for chunk in answer.chunks():
+                for event in reader.feed(chunk):
+                    if await self._event(event, answer, identifier, method):
+                        return True
+        except TransportError as error:
+            self._say(error.message)
+        return False
+
+    async def _event(
+        self, event: Event, answer: Answer, identifier: object, method: object
+    ) -> bool:
+        if event.kind != "message" or not event.data:
+            return False
+        data = event.data.encode()
+        message = _parsed(data)
+        if not message:
+            return False
+        final = identifier is not None and "method" not in message
+        final = final and message.get("id") == identifier
+        if final and method in {"initialize", "tools/list"}:
+            self._learn(str(method), message, answer)
+        await self._give(data)
+        return final
+
+    async def _resume(self, identifier: object, reader: EventReader) -> None:
+        """Go on with an answer that broke off, where the server has kept it."""
+        for _ in range(_RESUMPTIONS):
+            if reader.last_id is None:
+                break
+            await self._sleep(reader.retry if reader.retry is not None else _RETRY)
+            again = [*self._fields(None), ("Last-Event-ID", reader.last_id)]
+            outgoing = Outgoing(self._server, "GET", again, stream=True)
+            async with self._upstream.send(outgoing) as answer:
+                if answer.media != "stream":
+                    break
+                if await self._events(answer, reader, identifier):
+                    return
+        raise TransportError(
+            f"{self._server} broke off in the middle of its answer; nothing was sent again.",
+            next_step="Look what it did before you send it again.",
+        )
+
+    async def _notify(self, line: bytes, message: Message) -> None:
+        """Send what has no answer; a failure is told to the person."""
+        try:
+            async with self._upstream.send(self._outgoing(message, line)) as answer:
+                if answer.status not in _OK:
+                    method = message.get("method", "answer")
+                    self._say(f"{self._server} answered {answer.status} to {method}.")
+        except HarborError as error:
+            self._say(str(error))
+
+    # --- the session --------------------------------------------------------------
+
+    def _learn(self, method: str, message: Message, answer: Answer) -> None:
+        """Take note of what an answer settles."""
+        result = message.get("result")
+        if not isinstance(result, dict):
+            return
+        if method == "tools/list":
+            self._parameters |= header_parameters(result)
+            return
+        revision = result.get("protocolVersion")
+        headers = {name.lower(): value for name, value in answer.headers}
+        self._session = _Session(
+            headers.get("mcp-session-id"), revision if isinstance(revision, str) else None
+        )
+
+    async def _renew_session(self, lost: _Session) -> None:
+        """Open a session in place of one the server forgot; the host does not notice."""
+        assert self._initialize is not None, "only then"  # noqa: S101 - the caller looked
+        async with self._renewing:
+            if self._session is not lost:
+                return  # somebody else did
+            self._session = _Session()
+            message = json.loads(self._initialize)
+            async with self._upstream.send(self._outgoing(message, self._initialize)) as answer:
+                if answer.media == "stream":
+                    await self._first_event(answer)
+                elif answer.media == "json":
+                    self._learn("initialize", _parsed(await answer.read(MIB)), answer)
+            initialized = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+            await self._notify(json.dumps(initialized).encode(), initialized)
+            self._listen()
+
+    async def _first_event(self, answer: Answer) -> None:
+        reader = EventReader()
+        async for chunk in answer.chunks():
+            for event in reader.feed(chunk):
+                message = _parsed(event.data.encode())
+                if "result" in message:
+                    self._learn("initialize", message, answer)
+                    return
+
+    def _listen(self) -> None:
+        """Open the stream of the server's own messages (MCP 2025-11-25, "Listening")."""
+        if self._listener is not None:
+            self._listener.cancel()
+        self._listener = asyncio.create_task(self._hear())
+
+    async def _hear(self) -> None:
+        reader, failures = EventReader(), 0
+        while failures < _RESUMPTIONS:
+            fields = self._fields(None)
+            if reader.last_id is not None:
+                fields.append(("Last-Event-ID", reader.last_id))
+            try:
+                outgoing = Outgoing(self._server, "GET", fields, stream=True)
+                async with self._upstream.send(outgoing) as answer:
+                    if answer.media != "stream":
+                        return  # it has no such stream, which it may
+                    await self._events(answer, reader, None)
+                    failures = 0
+            except HarborError as error:
+                failures += 1
+                self._say(str(error))
+            await self._sleep((reader.retry or _RETRY) * 2**failures)
+
+    async def _end(self) -> None:
+        """Let what runs come to its end, then close the session."""
+        if self._listener is not None:
+            self._listener.cancel()
+        running = [task for task, _ in self._running.values()] + list(self._others)
+        if running:
+            _, late = await asyncio.wait(running, timeout=_DRAIN)
+            for task in late:
+                task.cancel()
+        if self._session.id is not None:
+            try:
+                outgoing = Outgoing(self._server, "DELETE", self._fields(None))
+                async with self._upstream.send(outgoing):
+                    pass
+            except HarborError as error:
+                self._say(str(error))
+
+    # --- to the host --------------------------------------------------------------
+
+    async def _refuse(self, code: int, text: str) -> None:
+        error = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": text}}
+        await self._give(json.dumps(error).encode())
+
+    async def _give(self, message: bytes) -> None:
+        await self._write(single_line(message) + b"\n")
+
+
+def _parsed(body: bytes) -> Message:
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return message if isinstance(message, dict) else {}

@@ -1,0 +1,112 @@
+"""Reads a stream of events as it comes (WHATWG HTML, "Server-sent events")."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from typing import Final
+
+import attrs
+
+from harbor_oauth.errors import UpstreamError
+
+__all__ = ["Event", "EventReader"]
+
+_LIMIT: Final = 16 * 1024 * 1024
+
+
+@attrs.frozen
+class Event:
+    """One event.
+
+    Attributes:
+        data: Its data; empty for one that only gives an id.
+        kind: Its type; ``message`` where the stream names none.
+        id: The last id that the stream gave, to resume after; None before any.
+    """
+
+    data: str
+    kind: str = "message"
+    id: str | None = None
+
+
+class EventReader:
+    """Bytes in, events out, however the bytes are cut.
+
+    Args:
+        limit: How many characters one event may have.
+
+    Attributes:
+        last_id: The id of the last event, to resume after; None before any.
+        retry: Seconds to wait before resuming; None where the stream says nothing.
+    """
+
+    def __init__(self, *, limit: int = _LIMIT) -> None:
+        """Begin with nothing."""
+        self.last_id: str | None = None
+        self.retry: float | None = None
+        self._limit = limit
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._begun = False
+        self._rest = ""
+        self._after_return = False
+        self._data: list[str] = []
+        self._kind = ""
+        self._id: str | None = None
+        self._size = 0
+
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        """Yield the events that are whole with these bytes.
+
+        Args:
+            chunk: The next bytes.
+
+        Raises:
+            UpstreamError: An event is larger than the limit.
+        """
+        for line in self._lines(self._decoder.decode(chunk)):
+            event = self._take(line)
+            if event is not None:
+                yield event
+        if self._size + len(self._rest) > self._limit:
+            raise UpstreamError(f"The server sent an event of more than {self._limit} characters.")
+
+    def _lines(self, text: str) -> Iterator[str]:
+        """Yield the lines that end in a text; CR, LF and CRLF end one."""
+        if text and not self._begun:
+            self._begun = True
+            text = text.removeprefix("\ufeff")
+        if self._after_return and text:
+            text = text.removeprefix("\n")  # the rest of a CRLF
+            self._after_return = False
+        if text.endswith("\r"):
+            self._after_return = True
+        text = self._rest + text.replace("\r\n", "\n").replace("\r", "\n")
+        *lines, self._rest = text.split("\n")
+        yield from lines
+
+    def _take(self, line: str) -> Event | None:
+        """Read a line; an empty one ends an event."""
+        if not line:
+            return self._end()
+        self._size += len(line)
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        match name:
+            case "data":
+                self._data.append(value)
+            case "event":
+                self._kind = value
+            case "id" if "\0" not in value:
+                self._id = value
+            case "retry" if value.isascii() and value.isdigit():
+                self.retry = int(value) / 1000
+        return None
+
+    def _end(self) -> Event | None:
+        data, kind, changed = self._data, self._kind, self._id
+        self._data, self._kind, self._size = [], "", 0
+        if changed is not None:
+            self.last_id = changed or None
+            self._id = None
+        return Event("\n".join(data), kind or "message", self.last_id) if data else None
