@@ -13,10 +13,10 @@ from typing import Any
 import attrs
 import pytest
 import requests
-from harbor_oauth.gateway.keys import Keys
 
 from harbor_oauth.client import Harbor
 from harbor_oauth.fleet.config import add_server
+from harbor_oauth.gateway.keys import Keys
 from harbor_oauth.gateway.server import Options, serve
 from harbor_oauth.gateway.upstream import Upstream
 from harbor_oauth.settings import ServerEntry
