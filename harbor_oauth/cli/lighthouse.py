@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["lighthouse", "needs_gateway"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+_NUMBER = re.compile("[1-9][0-9]{0,4}")  # 99999 weeks are a date that can be written
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -139,7 +141,7 @@ def start(harbor: Harbor, /, **options: Any) -> None:  # noqa: ANN401 - the opti
         result(f"The gateway runs already at {running.address} (process {running.pid}).")
         return
     _options(harbor, **options).check()
-    running = start_detached(_command(options), harbor.settings.home, dict(harbor.settings.environ))
+    running = start_detached(_command(options), harbor.settings.home, _environ(harbor))
     result(f"The gateway runs at {running.address} (process {running.pid}).")
 
 
@@ -198,7 +200,7 @@ def install(harbor: Harbor, /, *, only_print: bool, **options: Any) -> None:  # 
     from harbor_oauth.gateway.service import install, unit_text
 
     _options(harbor, **options).check()
-    command, environ = _command(options), harbor.settings.environ
+    command, environ = _command(options), _environ(harbor)
     if only_print:
         click.echo(unit_text(command, environ), nl=False)
     else:
@@ -310,7 +312,7 @@ def _keys(harbor: Harbor) -> Keys:
 
 def _seconds(text: str) -> float:
     number, unit = text[:-1], text[-1:]
-    if unit not in _UNITS or not number.isdecimal() or not int(number):
+    if unit not in _UNITS or not _NUMBER.fullmatch(number):
         raise click.UsageError(f"{text!r} is no time; write 12h, 30d or 8w.")
     return int(number) * _UNITS[unit]
 
@@ -333,9 +335,15 @@ def _options(harbor: Harbor, **given: Any) -> Options:  # noqa: ANN401 - the opt
     )
 
 
+def _environ(harbor: Harbor) -> dict[str, str]:
+    """Return the environment of a gateway that is to use the same directory."""
+    return {**harbor.settings.environ, "HARBOR_HOME": str(harbor.settings.home)}
+
+
 def _command(options: dict[str, Any]) -> list[str]:
     """Return the command line that runs the gateway with the same options."""
-    words = [sys.executable, "-m", "harbor_oauth", "lighthouse"]
+    # -P: `-m` alone runs what the current directory has of that name.
+    words = [sys.executable, "-P", "-m", "harbor_oauth", "lighthouse"]
     for name, value in options.items():
         option = "--allow-host" if name == "allow_hosts" else f"--{name.replace('_', '-')}"
         if isinstance(value, bool):

@@ -86,7 +86,7 @@ class Audit:
         try:
             if not path.parent.exists():
                 private_directory(path.parent)
-            self._open()
+            self._descriptor: int | None = self._open()
         except OSError as error:
             raise ConfigurationError(
                 f"{path} cannot be written: {error.strerror or error}.",
@@ -101,21 +101,29 @@ class Audit:
         """
         line = entry.as_line()
         with self._lock:
-            if self._size + len(line) > self._limit:
+            if self._size and self._size + len(line) > self._limit:
                 self._set_aside()
+            if self._descriptor is None:
+                self._descriptor = self._open()
             self._size += os.write(self._descriptor, line)
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            os.close(self._descriptor)
+            self._close()
 
-    def _open(self) -> None:
+    def _open(self) -> int:
         # Append: two gateways' lines never overwrite each other.
-        self._descriptor = open_private(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        self._size = os.fstat(self._descriptor).st_size
+        descriptor = open_private(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._size = os.fstat(descriptor).st_size
+        return descriptor
+
+    def _close(self) -> None:
+        # Forgotten first: its number is soon some caller's connection.
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
     def _set_aside(self) -> None:
-        os.close(self._descriptor)
+        self._close()  # Windows renames no open file
         self._path.replace(self._path.with_name(f"{self._path.name}.1"))
-        self._open()

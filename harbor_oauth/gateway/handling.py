@@ -18,7 +18,7 @@ from harbor_oauth.gateway.answers import error_answer, plain_answer, read_messag
 from harbor_oauth.gateway.audit import Audit, Entry
 from harbor_oauth.gateway.guesses import Guesses
 from harbor_oauth.gateway.headers import SECURITY_FIELDS
-from harbor_oauth.gateway.keys import GatewayKey, Keys
+from harbor_oauth.gateway.keys import GatewayKey, Keys, prove
 from harbor_oauth.gateway.limits import KIB, Limits
 from harbor_oauth.gateway.routing import Route, RoutingError, route
 from harbor_oauth.gateway.sessions import SessionIds
@@ -34,6 +34,7 @@ _AT_ONCE: Final = 256 * KIB
 """An answer up to this size is written in one piece."""
 
 _READ_FOR_AUDIT: Final = 64 * KIB
+_CALL: Final = "tools/call"
 _SESSION: Final = "mcp-session-id"
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="harbor gateway"'}
 # What opens a stream that stays open (MCP 2026-07-28, "subscriptions/listen").
@@ -96,7 +97,8 @@ class Gateway:
         self._limits = limits or Limits()
         self._clock = clock
         self._monotonic = monotonic
-        self._sessions = SessionIds(keys.own())
+        self._own = keys.own()
+        self._sessions = SessionIds(self._own)
         self._guesses = Guesses(monotonic)
         self._running = 0
 
@@ -169,7 +171,8 @@ class Gateway:
         proof = {}
         if challenge is not None:
             try:
-                proof = {"X-Harbor-Proof": self._keys.prove(challenge)}
+                made = prove(self._own, challenge, request.headers["Host"])
+                proof = {"X-Harbor-Proof": made}
             except ValueError:
                 raise _RefusedError(400, "invalid_challenge", "That is no challenge.") from None
         return json_response(200, b'{"status": "ready"}', proof)
@@ -237,13 +240,14 @@ class Gateway:
     def _describe(request: web.BaseRequest, record: _Record) -> None:
         """Find out which method and tool a request is about."""
         record.method = request.headers.get("Mcp-Method", "")
-        record.tool = request.headers.get("Mcp-Name")
+        if record.method == _CALL:  # elsewhere it is a URI, which may hold an argument
+            record.tool = request.headers.get("Mcp-Name")
         if record.method or not record.body or len(record.body) > _READ_FOR_AUDIT:
             return
         message = read_message(record.body) or {}
         params = message.get("params")
         record.method = str(message.get("method", ""))
-        if record.method == "tools/call" and isinstance(params, dict):
+        if record.method == _CALL and isinstance(params, dict):
             record.tool = str(params.get("name", ""))
 
     def _inward(
@@ -253,7 +257,7 @@ class Gateway:
         inward = []
         for name, value in fields:
             if name.lower() == _SESSION:
-                session = self._sessions.unwrap(value, key.name, server)
+                session = self._sessions.unwrap(value, key.digest, server)
                 if session is None:  # so the caller begins a new one (MCP, "Session Management")
                     raise _RefusedError(404, "session_not_found", "There is no such session.")
                 inward.append((name, session))
@@ -269,7 +273,7 @@ class Gateway:
         headers = dict(_ALWAYS)
         for name, value in answer.headers:
             own = name.lower() == _SESSION
-            headers[name] = self._sessions.wrap(value, key.name, server) if own else value
+            headers[name] = self._sessions.wrap(value, key.digest, server) if own else value
         if answer.media is None:
             for name in ("Content-Type", "Content-Length", "Content-Encoding"):
                 headers.pop(name, None)

@@ -8,13 +8,15 @@ lock out what has to tell its user so. Of a named key only a digest is kept.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
+import math
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +27,7 @@ from harbor_oauth.platform.files import atomic_write, private_directory, read_pr
 from harbor_oauth.platform.locks import FileLock
 from harbor_oauth.secret import Secret
 
-__all__ = ["OWN", "GatewayKey", "Keys", "is_challenge", "proves"]
+__all__ = ["OWN", "GatewayKey", "Keys", "is_challenge", "prove", "proves"]
 
 OWN: Final = "own"
 """The name of the gateway's own key."""
@@ -199,26 +201,14 @@ class Keys:
             presented: What a caller sent.
             now: Unix seconds, UTC.
         """
+        if not _KEY.fullmatch(presented):
+            return None
         self._look()
         digest = _digest(presented)
         key = self._by_digest.get(digest)
         if key is None or not hmac.compare_digest(key.digest, digest) or key.has_ended(now):
             return None
         return key
-
-    def prove(self, challenge: str) -> str:
-        """Prove that the own key is known here, without giving it away.
-
-        Args:
-            challenge: What `is_challenge` takes.
-
-        Raises:
-            ValueError: It is no challenge.
-        """
-        if not is_challenge(challenge):
-            message = "that is no challenge"
-            raise ValueError(message)
-        return _proof(self.own(), challenge)
 
     # --- files ------------------------------------------------------------------
 
@@ -231,14 +221,14 @@ class Keys:
         seen = _state(self.own_path), _state(self.names_path)
         if seen != self._seen:
             self._seen = seen
-            own = GatewayKey(OWN, digest=_digest(self.own().reveal()))
-            self._by_digest = {key.digest: key for key in (own, *self._usable_names())}
+            self._by_digest = {key.digest: key for key in self._usable()}
 
-    def _usable_names(self) -> tuple[GatewayKey, ...]:
-        try:
-            return self.names()
-        except ConfigurationError:  # what cannot be read lets nobody in
-            return ()
+    def _usable(self) -> Iterator[GatewayKey]:
+        """Yield the keys that can be read; a file that cannot lets nobody in."""
+        with contextlib.suppress(ConfigurationError):
+            yield from self.names()
+        with contextlib.suppress(ConfigurationError):  # last: no entry stands in its place
+            yield GatewayKey(OWN, digest=_digest(self.own().reveal()))
 
     def _make(self) -> Secret:
         random = base64.urlsafe_b64encode(self._entropy(_BYTES)).rstrip(b"=").decode()
@@ -292,20 +282,36 @@ def is_challenge(text: str) -> bool:
     return _CHALLENGE.fullmatch(text) is not None
 
 
-def proves(key: Secret, challenge: str, proof: str) -> bool:
-    """Say whether a proof could only be made by who knows the key.
+def prove(key: Secret, challenge: str, host: str) -> str:
+    """Prove that the own key is known here, without giving it away.
+
+    Args:
+        key: The own key.
+        challenge: What `is_challenge` takes.
+        host: The name and port that the asker asked, as its `Host` field has
+            them: a proof of another place is none, or it could be fetched there.
+
+    Raises:
+        ValueError: It is no challenge.
+    """
+    if not is_challenge(challenge):
+        message = "that is no challenge"
+        raise ValueError(message)
+    text = _PURPOSE + challenge.encode() + b"\0" + host.lower().encode()
+    made = hmac.digest(key.reveal().encode(), text, "sha256")
+    return base64.urlsafe_b64encode(made).rstrip(b"=").decode()
+
+
+def proves(key: Secret, challenge: str, host: str, proof: str) -> bool:
+    """Say whether a proof could only be made by who knows the key, and for that place.
 
     Args:
         key: The own key.
         challenge: What was asked to be proven.
+        host: Where it was asked.
         proof: What was answered.
     """
-    return hmac.compare_digest(_proof(key, challenge).encode(), proof.encode())
-
-
-def _proof(key: Secret, challenge: str) -> str:
-    made = hmac.digest(key.reveal().encode(), _PURPOSE + challenge.encode(), "sha256")
-    return base64.urlsafe_b64encode(made).rstrip(b"=").decode()
+    return hmac.compare_digest(prove(key, challenge, host).encode(), proof.encode())
 
 
 def _digest(key: str) -> str:
@@ -336,8 +342,11 @@ def _servers(entry: Mapping[str, Any]) -> frozenset[str] | None:
 
 def _seconds(entry: Mapping[str, Any], name: str) -> float | None:
     value = entry.get(name)
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
+    if value is None:
+        return None
+    # Python's JSON has NaN, and a key that ends then would never end.
+    if type(value) in {int, float} and math.isfinite(value):
+        return float(value)
     raise _wrong(name)
 
 

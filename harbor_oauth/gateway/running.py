@@ -17,12 +17,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import attrs
 
 from harbor_oauth.errors import ConfigurationError, HarborError, TransportError
 from harbor_oauth.gateway.keys import proves
 from harbor_oauth.platform.files import atomic_write, private_directory, read_private
+from harbor_oauth.platform.holders import lock_holders
 from harbor_oauth.platform.locks import FileLock
 from harbor_oauth.protocol.http import HttpRequest, Transport
 from harbor_oauth.secret import Secret
@@ -32,8 +34,11 @@ __all__ = ["Running", "announced", "find", "is_ours", "stop"]
 _LIMIT: Final = 64 * 1024
 _CHALLENGE_BYTES: Final = 24
 _ASK: Final = 5.0
-_PAUSE: Final = 0.05
 _OK: Final = 200
+
+# Whoever only looks holds the lock for a moment, and must not pass for a gateway.
+_LOOK: Final = 0.1
+_START: Final = 1.0
 
 
 @attrs.frozen
@@ -55,8 +60,12 @@ def _state_path(home: Path) -> Path:
     return home / "gateway.json"
 
 
-def _life(home: Path, *, timeout: float = 0.0) -> FileLock:
-    return FileLock(home / "gateway.lock", timeout=timeout)
+def _life_path(home: Path) -> Path:
+    return home / "gateway.lock"
+
+
+def _life(home: Path, *, timeout: float) -> FileLock:
+    return FileLock(_life_path(home), timeout=timeout)
 
 
 @contextlib.contextmanager
@@ -75,25 +84,38 @@ def announced(
     Raises:
         ConfigurationError: Another one runs, or the directory cannot be written.
     """
-    path = _state_path(home)
+    path, life = _state_path(home), _life(home, timeout=_START)
+
+    def listens(address: str) -> None:
+        state = {"pid": os.getpid(), "address": address, "started_at": clock()}
+        atomic_write(path, json.dumps(state).encode())
+
+    _begin(home, life)
+    try:
+        path.unlink(missing_ok=True)  # of one that was killed; its process id may be another's now
+        yield listens
+    finally:
+        try:
+            path.unlink(missing_ok=True)
+        finally:
+            life.release()
+
+
+def _begin(home: Path, life: FileLock) -> None:
     try:
         private_directory(home)
-        with _life(home):
-
-            def listens(address: str) -> None:
-                state = {"pid": os.getpid(), "address": address, "started_at": clock()}
-                atomic_write(path, json.dumps(state).encode())
-
-            try:
-                yield listens
-            finally:
-                path.unlink(missing_ok=True)
+        life.acquire()
     except TimeoutError:
         other = _read(home)
         where = f" at {other.address} (process {other.pid})" if other else ""
         raise ConfigurationError(
             f"A gateway of this user runs already{where}.",
             next_step="Stop it with: harbor lighthouse stop",
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{home} cannot be used: {error.strerror or error}.",
+            next_step="Check its owner, its mode (0700) and the free space.",
         ) from None
 
 
@@ -106,7 +128,7 @@ def find(home: Path) -> Running | None:
     if not _state_path(home).exists():
         return None
     try:
-        with _life(home):
+        with _life(home, timeout=_LOOK):
             return None  # nobody holds it: what the file says is past
     except TimeoutError:
         return _read(home)
@@ -138,9 +160,12 @@ def stop(
     running = find(home)
     if running is None:
         return None
+    holders = lock_holders(_life_path(home))
+    if holders and running.pid not in holders:
+        return None  # what the file says is past, and that process is something else
     try:
         kill(running.pid, signal.SIGTERM)
-        with FileLock(home / "gateway.lock", timeout=patience, sleep=sleep):
+        with FileLock(_life_path(home), timeout=patience, sleep=sleep):
             return running
     except ProcessLookupError:
         return None
@@ -180,7 +205,7 @@ def is_ours(
     except HarborError:
         return False
     proof = answer.headers.get("x-harbor-proof", "")
-    return answer.status == _OK and proves(key, challenge, proof)
+    return answer.status == _OK and proves(key, challenge, urlsplit(address).netloc, proof)
 
 
 def _read(home: Path) -> Running | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import signal
 import socket
@@ -25,6 +26,7 @@ from harbor_oauth.gateway.limits import KIB, Limits
 from harbor_oauth.gateway.loops import loop_factory
 from harbor_oauth.gateway.running import announced
 from harbor_oauth.gateway.upstream import Upstream
+from harbor_oauth.platform.holders import port_holder
 from harbor_oauth.platform.sockets import bind, bind_unix
 from harbor_oauth.protocol.urls import is_loopback
 
@@ -277,8 +279,10 @@ def _listen(options: Options) -> list[socket.socket]:
         return bind(options.host, options.port)
     except OSError as error:
         place = options.unix_socket or f"{options.host}:{options.port}"
+        holder = None if options.unix_socket else port_holder(options.port)
+        by = f" by process {holder}" if holder and error.errno == errno.EADDRINUSE else ""
         raise ConfigurationError(
-            f"The gateway cannot listen at {place}: {error.strerror}.",
+            f"The gateway cannot listen at {place}: {error.strerror}{by}.",
             next_step="Choose another --port, or end what listens there.",
         ) from None
     except ValueError:

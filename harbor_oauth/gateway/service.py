@@ -6,8 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,17 +20,11 @@ __all__ = ["UNIT", "install", "start_detached", "uninstall", "unit_path", "unit_
 
 UNIT: Final = "harbor-lighthouse.service"
 
-_PASSED_ON: Final = (
-    "HARBOR_HOME",
-    "HARBOR_VAULT",
-    "HARBOR_VAULT_KEY_FILE",
-    "HARBOR_VAULT_PASSPHRASE_FILE",
-    "HTTPS_PROXY",
-    "HTTP_PROXY",
-    "NO_PROXY",
-    "SSL_CERT_FILE",
+_PATHS: Final = frozenset(
+    {"HARBOR_HOME", "HARBOR_VAULT_KEY_FILE", "HARBOR_VAULT_PASSPHRASE_FILE", "SSL_CERT_FILE"}
 )
-"""What a gateway started elsewhere needs to find the same vault; none is a secret."""
+_PASSED_ON: Final = (*sorted(_PATHS), "HARBOR_VAULT", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
+"""What a gateway started elsewhere needs to find the same vault and the network."""
 
 _PATIENCE: Final = 15.0
 _PAUSE: Final = 0.05
@@ -51,22 +46,20 @@ def unit_text(command: Sequence[str], environ: Mapping[str, str]) -> str:
         environ: Where the variables that it needs are.
     """
     variables = "".join(
-        f"Environment={_quoted(f'{name}={environ[name]}')}\n"
-        for name in _PASSED_ON
-        if environ.get(name)
+        f"Environment={_quoted(f'{name}={value}')}\n" for name, value in _variables(environ)
     )
+    words = " ".join(_quoted(word).replace("$", "$$") for word in command)
     return f"""\
 [Unit]
 Description=Harbor's gateway to docked MCP servers
 
 [Service]
 Type=exec
-ExecStart={" ".join(map(_quoted, command))}
+ExecStart={words}
 {variables}Restart=on-failure
 RestartSec=2
 TimeoutStopSec=20
 NoNewPrivileges=yes
-PrivateTmp=yes
 UMask=0077
 
 [Install]
@@ -166,6 +159,8 @@ def start_detached(
     while child.poll() is None and monotonic() < deadline:
         running = find(home)
         if running is not None and running.pid == child.pid:
+            # Somebody has to take its exit status, or it stays as a zombie.
+            threading.Thread(target=child.wait, name="harbor-lighthouse", daemon=True).start()
             return running
         sleep(_PAUSE)
     if child.poll() is None:
@@ -200,7 +195,21 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(list(command), 1, "", error.strerror or "")
 
 
+def _variables(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name in _PASSED_ON:
+        value = environ.get(name, "")
+        if name in _PATHS and value:  # the service is started in another directory
+            value = str(Path(value).expanduser().absolute())
+        # A proxy's password is a secret, and anybody may read a unit.
+        if value and not (name.endswith("_PROXY") and "@" in value):
+            yield name, value
+
+
 def _quoted(word: str) -> str:
-    """Quote a word as systemd reads it (systemd.syntax(7), "Quoting")."""
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{escaped}"'
+    """Quote a word as systemd reads it (systemd.syntax(7), "Quoting").
+
+    A line's end would begin a directive of its own.
+    """
+    for character, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r")):
+        word = word.replace(character, escaped)
+    return f'"{word.replace("%", "%%")}"'

@@ -47,7 +47,7 @@ class SessionIds:
 
         Args:
             session_id: The server's own.
-            caller: The name of the caller's key.
+            caller: What tells callers apart: the digest of the caller's key.
             server: The docked server.
         """
         nonce = self._entropy(_NONCE)
