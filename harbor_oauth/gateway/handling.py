@@ -147,6 +147,7 @@ class Gateway:
             place.suffix,
             place.query,
             stream=request.method == "GET" or record.method in _LISTENING,
+            length=request.content_length,
         )
         try:
             async with self._upstream.send(outgoing) as answer:

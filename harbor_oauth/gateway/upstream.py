@@ -48,6 +48,7 @@ class Outgoing:
         method: ``GET``, ``POST`` or ``DELETE``.
         headers: The caller's fields; those that may be are forwarded.
         body: The whole body, or pieces of one that cannot be sent twice.
+        length: How many bytes the pieces have, if that is known.
         suffix: What comes after the server's path; empty, or from a slash on.
         query: What comes after the server's query, without a question mark.
         stream: Whether it opens a stream that may outlive a token.
@@ -60,6 +61,7 @@ class Outgoing:
     suffix: str = ""
     query: str = ""
     stream: bool = False
+    length: int | None = None
 
     def __repr__(self) -> str:
         """Show where it goes; fields and body may hold secrets."""
@@ -280,6 +282,8 @@ class _Exchange:
             fields = forwarded(headers, sent.fields)
         except ValueError as error:
             raise ConfigurationError(f"{self._target.name} was sent nothing: {error}.") from None
+        if outgoing.length is not None and not isinstance(outgoing.body, bytes):
+            fields.append(("Content-Length", str(outgoing.length)))
         with as_transport_errors("broke the connection off", self._target.name):
             async with asyncio.timeout(self._upstream.limits.first_byte_seconds):
                 return await self._upstream.session.request(

@@ -182,6 +182,7 @@ def test_a_body_too_large_to_be_held_is_not_sent_again(
     assert "again" in refused.json()["next"]
     assert mcp.calls == []
     assert text_of(gateway.post("/practice", large)) == "x" * 2000
+    assert int(mcp.requests[-1].headers["content-length"]) == len(mcp.requests[-1].body)
     assert issuer.count("token") == 2
 
 
