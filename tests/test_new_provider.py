@@ -50,7 +50,7 @@ def kit(folder: Path) -> tuple[set[str], str]:
     """Run the plugin's tests where it is installed; return which fail, and the output."""
     path = os.pathsep.join((str(folder), str(folder.parent / "site"), str(ROOT)))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-rfs", "-p", "no:cacheprovider", "."],
+        [sys.executable, "-m", "pytest", "-q", "-rpfs", "-p", "no:cacheprovider", "."],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
@@ -69,16 +69,19 @@ def test_from_empty_to_done(acme: Path) -> None:
         assert words in told
     text = HOW_TO.read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `(test_\w+)` \|", text, re.MULTILINE)) == EMPTY
-    (module,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert "::test_sign_in" not in told
+    module, test = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (acme / "harbor_oauth_acme" / "__init__.py").write_text(module, encoding="utf-8")
+    (acme / "tests" / "test_acme.py").write_text(test, encoding="utf-8")
     for answer in re.findall(r"```json\n(.*?)```", text, re.DOTALL):
         (kind,) = re.findall(r'"kind": "(\w+)"', answer)
         path = acme / "tests" / "responses" / f"api-{kind}.json"
         path.write_text(answer, encoding="utf-8")
     failed, told = kit(acme)
     assert failed == set(), told
-    assert "signs" not in told
-    assert "the provider's data has faults" not in told
+    assert "PASSED tests/test_acme.py::TestAcme::test_sign_in" in told
+    assert "PASSED tests/test_acme.py::test_a_sign_in" in told
+    assert "SKIPPED" not in told
 
 
 def test_what_is_written(acme: Path) -> None:

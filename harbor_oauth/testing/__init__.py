@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     )
     from harbor_oauth.testing.mcp_server import McpServer, ToolCall
     from harbor_oauth.testing.provider_conformance import ProviderConformance
-    from harbor_oauth.testing.rewriting import rewritten
+    from harbor_oauth.testing.rewriting import on_free_ports, rewritten
     from harbor_oauth.testing.tcp_proxy import TcpProxy
     from harbor_oauth.testing.vault_conformance import VaultConformance
+    from harbor_oauth.testing.vendor import Vendor
 
 __all__ = [
     "AuthorizationServer",
@@ -40,7 +41,9 @@ __all__ = [
     "TokenInfo",
     "ToolCall",
     "VaultConformance",
+    "Vendor",
     "answers",
+    "on_free_ports",
     "rewritten",
 ]
 
@@ -56,6 +59,8 @@ _HOMES: Final = {
     "TokenInfo": "authorization_server",
     "ToolCall": "mcp_server",
     "VaultConformance": "vault_conformance",
+    "Vendor": "vendor",
+    "on_free_ports": "rewriting",
     "rewritten": "rewriting",
 }
 _EXTRA: Final = frozenset({"hypothesis", "pytest", "pytest_httpserver", "werkzeug"})

@@ -35,7 +35,7 @@ pins it is required, because it is the second witness to their spelling. A
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -52,7 +52,7 @@ from harbor_oauth.protocol.http import HttpResponse
 from harbor_oauth.protocol.token import TokenResponse
 from harbor_oauth.providers import OAuthProvider, Resource, Secret, ServerMetadata
 
-__all__ = ["RecordedAnswer", "endpoint_of", "judged", "load_answers", "outcome"]
+__all__ = ["RecordedAnswer", "endpoint_of", "judged", "load_answers", "outcome", "template_of"]
 
 _KINDS: Final = frozenset({"token", "refresh", "error", "account", "authorization"})
 _MEMBERS: Final = frozenset({"kind", "resource", "url", "status", "headers", "body", "expected"})
@@ -142,6 +142,28 @@ def _load(path: Path, provider: OAuthProvider) -> RecordedAnswer:
         headers={name.lower(): value for name, value in headers.items()},
         body=members.get("body", {}),
         expected=members.get("expected", {}),
+    )
+
+
+def template_of(recorded: Iterable[RecordedAnswer], kind: str) -> RecordedAnswer | None:
+    """Return the answer in whose form the vendor's double gives its own.
+
+    One with a refresh token, if there is, and of the account that a refresh
+    tells too.
+
+    Args:
+        recorded: The answers about one resource.
+        kind: What is asked.
+    """
+    recorded = tuple(recorded)
+    accounts = {each.expected.get("account") for each in recorded if each.kind == "refresh"}
+    return max(
+        (each for each in recorded if each.kind == kind),
+        key=lambda each: (
+            each.token("refresh_token") is not None,
+            each.expected.get("account") in accounts,
+        ),
+        default=None,
     )
 
 

@@ -12,7 +12,7 @@ from werkzeug import Request, Response
 
 from harbor_oauth.providers import OAuthProvider, Registration, Resource
 from harbor_oauth.testing._parameters import Parameters, RefusedError
-from harbor_oauth.testing._provider_answers import RecordedAnswer
+from harbor_oauth.testing._provider_answers import RecordedAnswer, template_of
 from harbor_oauth.testing._state import json_answer
 from harbor_oauth.testing.authorization_server import AuthorizationServer
 
@@ -69,22 +69,8 @@ class VendorServer(AuthorizationServer):
         return json_answer(_like(template, fresh), template.status)
 
     def template(self, kind: str) -> RecordedAnswer | None:
-        """Return the recorded answer whose form is used.
-
-        One with a refresh token, if there is, and of the account that a
-        refresh tells too.
-        """
-        accounts = {
-            each.expected.get("account") for each in self.recorded if each.kind == "refresh"
-        }
-        return max(
-            (each for each in self.recorded if each.kind == kind),
-            key=lambda each: (
-                each.token("refresh_token") is not None,
-                each.expected.get("account") in accounts,
-            ),
-            default=None,
-        )
+        """Return the recorded answer whose form is used."""
+        return template_of(self.recorded, kind)
 
 
 def _like(template: RecordedAnswer, fresh: Mapping[str, Any]) -> object:

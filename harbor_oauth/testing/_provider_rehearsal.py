@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import socket
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,41 +13,26 @@ import attrs
 
 from harbor_oauth.client import Harbor
 from harbor_oauth.login import LoginSession
-from harbor_oauth.providers import OAuthProvider, RedirectRule, Registration, Resource
+from harbor_oauth.providers import OAuthProvider, Registration, Resource
 from harbor_oauth.testing import answers
 from harbor_oauth.testing._browser import follow
+from harbor_oauth.testing._clock import Clock
 from harbor_oauth.testing._loopback import RecordedRequest
 from harbor_oauth.testing._provider_answers import RecordedAnswer
 from harbor_oauth.testing._provider_double import VendorServer, advertise, vendor_server
 from harbor_oauth.testing._provider_faults import redirect_uris
 from harbor_oauth.testing.mcp_server import McpServer
-from harbor_oauth.testing.rewriting import rewritten
+from harbor_oauth.testing.rewriting import on_free_ports, rewritten
 from harbor_oauth.vault import GrantRecord
 
-__all__ = ["CANARY", "SECRET", "Clock", "Rehearsal", "rehearsed", "ways_of"]
+__all__ = ["CANARY", "SECRET", "Rehearsal", "rehearsed", "ways_of"]
 
 CANARY: Final = "canary-of-the-kit"
 SECRET: Final = f"{CANARY}-secret+/=&"
 _CLIENT_ID: Final = "app"
 _DOCUMENT: Final = "https://client.example/client.json"
-_NOW: Final = 1_800_000_000.0
 _SOON: Final = 10.0
 _SECRET_METHODS: Final = ("client_secret_basic", "client_secret_post")
-
-
-@attrs.define
-class Clock:
-    """A wall clock that stands still until it is told to go on."""
-
-    now: float = _NOW
-
-    def __call__(self) -> float:
-        """Give the time."""
-        return self.now
-
-    def monotonic(self) -> float:
-        """Give seconds that go on with the machine's, and with this clock."""
-        return time.monotonic() + self.now - _NOW
 
 
 @attrs.frozen(eq=False)
@@ -167,7 +150,7 @@ def rehearsed(
         advertise(vendor, way)
         path = urlsplit(resource.servers[0]).path if resource.servers else ""
         server = stack.enter_context(McpServer(vendor, path=path or "/", clock=clock))
-        moved = _on_free_ports(rewritten(provider, server))
+        moved = on_free_ports(rewritten(provider, server))
         there = moved.resource(name)
         server.metadata["resource"] = there.resource or (there.servers or (server.url,))[0]
         method = add_client(vendor, there, way, secret=secret)
@@ -224,24 +207,3 @@ def _method(resource: Resource) -> str:
         return declared or "none"
     supported = (metadata and metadata.token_endpoint_auth_methods_supported) or ()
     return next((each for each in _SECRET_METHODS if each in supported), _SECRET_METHODS[0])
-
-
-def _on_free_ports(provider: OAuthProvider) -> OAuthProvider:
-    """Exchange fixed ports, which somebody else may hold now, for free ones."""
-    return attrs.evolve(
-        provider,
-        resources=tuple(
-            attrs.evolve(resource, redirect=_with_free_ports(resource.redirect))
-            for resource in provider.resources
-        ),
-    )
-
-
-def _with_free_ports(rule: RedirectRule) -> RedirectRule:
-    if 0 in rule.ports:
-        return rule
-    with ExitStack() as stack:
-        held = [stack.enter_context(socket.socket()) for _ in rule.ports]
-        for each in held:
-            each.bind(("127.0.0.1", 0))
-        return attrs.evolve(rule, ports=tuple(each.getsockname()[1] for each in held))

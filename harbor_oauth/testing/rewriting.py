@@ -1,8 +1,10 @@
-"""A provider as its plugin declares it, with the doubles in the vendor's place."""
+"""A provider as its plugin declares it, but for what a test has to have otherwise."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, ParamSpec
 from urllib.parse import urlsplit
 
@@ -14,12 +16,13 @@ from harbor_oauth.providers import (
     AccountLookup,
     IssuedToken,
     OAuthProvider,
+    RedirectRule,
     Resource,
     Revocation,
 )
 from harbor_oauth.testing.mcp_server import McpServer
 
-__all__ = ["rewritten"]
+__all__ = ["on_free_ports", "rewritten"]
 
 _P = ParamSpec("_P")
 
@@ -114,3 +117,28 @@ def _moving(build: Callable[_P, HttpRequest], origin: str) -> Callable[_P, HttpR
         return attrs.evolve(request, url=_moved(request.url, origin))
 
     return moved
+
+
+def on_free_ports(provider: OAuthProvider) -> OAuthProvider:
+    """Return a provider with free ports for its fixed ones, which somebody else may hold now.
+
+    Args:
+        provider: The plugin's provider.
+    """
+    return attrs.evolve(
+        provider,
+        resources=tuple(
+            attrs.evolve(resource, redirect=_on_free_ports(resource.redirect))
+            for resource in provider.resources
+        ),
+    )
+
+
+def _on_free_ports(rule: RedirectRule) -> RedirectRule:
+    if 0 in rule.ports:
+        return rule
+    with ExitStack() as stack:
+        held = [stack.enter_context(socket.socket()) for _ in rule.ports]
+        for each in held:
+            each.bind(("127.0.0.1", 0))
+        return attrs.evolve(rule, ports=tuple(each.getsockname()[1] for each in held))

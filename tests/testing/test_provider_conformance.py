@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 
 from harbor_oauth.providers import OAuthProvider, Resource
+from harbor_oauth.testing import ProviderConformance
 from harbor_oauth.testing._provider_answers import load_answers
 
 GOOD = """
@@ -251,6 +253,76 @@ PROVIDER = changed(quirks=Quirks(logging_it))
 }
 
 
+SIGN_INS = {
+    *("test_sign_in", "test_denial", "test_wrong_state", "test_wrong_issuer", "test_refresh"),
+    *("test_refresh_without_a_new_refresh_token", "test_a_401_is_followed_by_one_refresh"),
+    *("test_revocation", "test_no_secret_is_shown"),
+}
+# What is lacking: the change to the provider, to the recorded answers, the tests
+# that are not run then, and the reason.
+LACKS: dict[str, tuple[str, dict[str, Any], set[str], str]] = {
+    "quirks": (
+        "PROVIDER = changed(quirks=Quirks())",
+        RECORDED,
+        {"test_its_quirks_change_nothing", "test_its_quirks_are_total"},
+        "it has no quirks",
+    ),
+    "new refresh tokens": (
+        "PROVIDER = changed(rotates=False)",
+        RECORDED,
+        {"test_refresh"},
+        "it gives no new refresh tokens",
+    ),
+    "new refresh tokens on record": (
+        "",
+        {**RECORDED, "refresh": {"body": {"access_token": "recorded-3"}}},
+        {"test_refresh"},
+        "it gives no new refresh tokens",
+    ),
+    "refresh tokens": (
+        "",
+        {"token": {"body": {"access_token": "recorded-1"}}},
+        {"test_refresh", "test_refresh_without_a_new_refresh_token"},
+        "it gives no refresh tokens",
+    ),
+    "answers": ("", {}, {"test_recorded_answer"}, "no answer is recorded"),
+    "a server": (
+        "PROVIDER = attrs.evolve(changed(servers=()), native_servers=())",
+        RECORDED,
+        {"test_a_401_is_followed_by_one_refresh"},
+        "it names no server",
+    ),
+    "pinned endpoints": (
+        "PROVIDER = changed(metadata=None, discover=True)",
+        RECORDED,
+        {"test_its_endpoints_are_the_recorded_ones"},
+        "its endpoints are discovered",
+    ),
+    "S256": (
+        "PROVIDER = pinned(code_challenge_methods_supported=())",
+        RECORDED,
+        SIGN_INS,
+        "no sign-in without S256: Acme checks none",
+    ),
+    "whole data": (
+        FAULTS["http endpoint"][0],
+        RECORDED,
+        SIGN_INS,
+        "the provider's data has faults, which other tests name",
+    ),
+    "functions that work": (
+        """
+def broken(token):
+    raise RuntimeError("the plugin's own")
+PROVIDER = changed(account=AccountLookup(broken, API.account.account))
+""",
+        RECORDED,
+        SIGN_INS,
+        "the provider's data has faults, which other tests name",
+    ),
+}
+
+
 NOT_INSTALLED = {"test_one_distribution_offers_it", "test_importing_it_touches_nothing"}
 _LINE = re.compile(r"^(\w+)\.py::\w+::(\w+).* (PASSED|FAILED|SKIPPED|ERROR)", re.MULTILINE)
 
@@ -258,6 +330,7 @@ _LINE = re.compile(r"^(\w+)\.py::\w+::(\w+).* (PASSED|FAILED|SKIPPED|ERROR)", re
 class Outcomes(NamedTuple):
     """The names of a module's tests by how they ended, and all that was printed."""
 
+    passed: set[str]
     failed: set[str]
     skipped: set[str]
     output: str
@@ -288,7 +361,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Outcom
         }
         assert names["PASSED"], done.stdout
         assert not names["ERROR"], done.stdout
-        return Outcomes(names["FAILED"], names["SKIPPED"], done.stdout)
+        return Outcomes(names["PASSED"], names["FAILED"], names["SKIPPED"], done.stdout)
 
     return of
 
@@ -302,9 +375,70 @@ def test_a_good_provider_passes(outcomes: Callable[[str], Outcomes]) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_caught(fault: str, outcomes: Callable[[str], Outcomes]) -> None:
-    """By the tests that are about it, and no others."""
+    """By the tests that are about it, and no others; none is skipped."""
     found = outcomes(fault)
     assert found.failed - NOT_INSTALLED == FAULTS[fault][1], found.output
+    assert found.skipped == set()
+    if FAULTS[fault][0] in {change for change, *_ in LACKS.values()}:
+        assert not SIGN_INS & found.passed
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Callable[..., type[ProviderConformance]]:
+    """Make the class that a plugin would have: the good provider's, with a change."""
+
+    def make(
+        change: str, recorded: dict[str, Any], without: dict[str, str] | None = None
+    ) -> type[ProviderConformance]:
+        (tmp_path / "acme.py").write_text(GOOD + change)
+        for kind, answer in recorded.items():
+            (tmp_path / f"{kind}.json").write_text(json.dumps({"kind": kind, **answer}))
+
+        class Held(ProviderConformance):
+            provider = runpy.run_path(str(tmp_path / "acme.py"))["PROVIDER"]
+            responses = tmp_path
+            without_s256: ClassVar = without or {}
+
+        return Held
+
+    return make
+
+
+def collected(tests: type[ProviderConformance]) -> set[str]:
+    """What pytest finds in a class: the callables of that name."""
+    return {name for name in dir(tests) if name.startswith("test") and getattr(tests, name)}
+
+
+@pytest.mark.parametrize("lack", LACKS)
+def test_what_does_not_apply_is_left_out(
+    lack: str, held: Callable[..., type[ProviderConformance]]
+) -> None:
+    """Those tests only, with the reason; a provider that has it gains them."""
+    change, recorded, names, reason = LACKS[lack]
+    tests = held(change, recorded, {"api": "Acme checks none"} if lack == "S256" else {})
+    assert collected(ProviderConformance) - collected(tests) == names
+    assert {name.partition("[")[0] for name in tests.left_out} == names
+    assert set(tests.left_out.values()) == {reason}
+    whole = held("", RECORDED)
+    assert collected(whole) == collected(ProviderConformance)
+    assert whole.left_out == {}
+
+
+def test_a_test_is_left_out_for_one_resource(
+    held: Callable[..., type[ProviderConformance]],
+) -> None:
+    """It is run for the other, and the reason says for which it is not."""
+    change = """
+PLAIN = attrs.evolve(API, name="plain", quirks=Quirks())
+PROVIDER = attrs.evolve(PROVIDER, resources=(API, PLAIN))
+"""
+    recorded = {kind: {"resource": "api", **answer} for kind, answer in RECORDED.items()}
+    tests = held(change, recorded)
+    assert collected(tests) == collected(ProviderConformance)
+    assert tests.left_out == {
+        "test_its_quirks_change_nothing[plain]": "it has no quirks",
+        "test_its_quirks_are_total[plain]": "it has no quirks",
+    }
 
 
 @pytest.mark.parametrize(

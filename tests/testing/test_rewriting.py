@@ -1,4 +1,4 @@
-"""`rewritten`: a provider with the doubles in the vendor's place."""
+"""`rewritten` and `on_free_ports`: a provider, but for what a test has to have otherwise."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import attrs
 from harbor_oauth_linear import PROVIDER
 
 from harbor_oauth.providers import Secret
-from harbor_oauth.testing import AuthorizationServer, McpServer, rewritten
+from harbor_oauth.testing import AuthorizationServer, McpServer, on_free_ports, rewritten
 
 
 def test_only_origins_change(mcp: McpServer, issuer: AuthorizationServer) -> None:
@@ -44,3 +44,13 @@ def test_nothing_of_the_vendor_s_is_left(mcp: McpServer) -> None:
     for resource in rewritten(PROVIDER, mcp).resources:
         reached = (resource.servers, resource.allowed_origins, resource.issuer, resource.metadata)
         assert "linear.app" not in str((reached, resource.resource))
+
+
+def test_free_ports_for_fixed_ones() -> None:
+    """As many as there were, none of them the vendor's; any port stays any port."""
+    moved, api = on_free_ports(PROVIDER), PROVIDER.resource("api")
+    ports = moved.resource("api").redirect.ports
+    assert len(set(ports)) == len(api.redirect.ports) == 2
+    assert 0 not in ports
+    assert attrs.evolve(moved.resource("api"), redirect=api.redirect) == api
+    assert moved.resource("mcp") == PROVIDER.resource("mcp")

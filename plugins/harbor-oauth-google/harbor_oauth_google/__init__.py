@@ -147,8 +147,9 @@ PROVIDER: Final = OAuthProvider(
         NativeServer(
             name="google",
             resource="api",
+            # The last version with `mcp`: 0.8.0 removed it (googleworkspace/cli #275).
             # Without a list of services it offers no tools.
-            command=("npx", "-y", "@googleworkspace/cli", "mcp", "-s", _SERVICES),
+            command=("npx", "-y", "@googleworkspace/cli@0.7.0", "mcp", "-s", _SERVICES),
             env={"GOOGLE_WORKSPACE_CLI_TOKEN": "vault:oauth:google:access_token"},
         ),
         *(

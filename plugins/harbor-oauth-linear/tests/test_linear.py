@@ -6,14 +6,12 @@ import json
 from pathlib import Path
 from urllib.parse import parse_qs
 
-import attrs
 import pytest
 from harbor_oauth_linear import PROVIDER
 
 from harbor_oauth.protocol.http import HttpResponse
 from harbor_oauth.protocol.token import parse_token_response
-from harbor_oauth.providers import Provider, Registration
-from harbor_oauth.registry import Registry
+from harbor_oauth.providers import Registration
 from harbor_oauth.secret import Secret
 from harbor_oauth.testing import ProviderConformance
 
@@ -26,19 +24,6 @@ def answer(body: object, status: int = 200) -> HttpResponse:
     )
 
 
-def test_the_entry_point_names_this_object() -> None:
-    """The installed distribution offers `linear`, and it is PROVIDER."""
-    assert Registry().provider("linear") is PROVIDER
-    assert isinstance(PROVIDER, Provider)
-
-
-def test_the_row_of_the_table() -> None:
-    """Name, servers and flow as the documentation prints them."""
-    assert (PROVIDER.display_name, PROVIDER.servers_label) == ("Linear", "Linear")
-    assert PROVIDER.flow.value == "OAuth 2.0 + PKCE"
-    assert PROVIDER.environment == ()  # none of Linear's own tools is known to read one
-
-
 def test_the_default_is_the_mcp_server_and_needs_no_papers() -> None:
     """`harbor dock linear` means the hosted MCP server, with a client registered by itself."""
     resource = PROVIDER.resource()
@@ -46,12 +31,6 @@ def test_the_default_is_the_mcp_server_and_needs_no_papers() -> None:
     assert PROVIDER.native_servers[0].url == "https://mcp.linear.app/mcp"
     assert Registration.OWN_PAPERS not in resource.registration
     assert Registration.DYNAMIC in resource.registration
-
-
-def test_it_is_frozen() -> None:
-    """Nobody can change the provider at run time."""
-    with pytest.raises(attrs.exceptions.FrozenInstanceError):
-        PROVIDER.name = "other"  # type: ignore[misc]  # the point of the test
 
 
 @pytest.mark.parametrize("scope", ["read write", "read,write", ["read", "write"]])

@@ -5,39 +5,17 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import attrs
 import pytest
 from harbor_oauth_linear import PROVIDER
 
-from harbor_oauth import Harbor
-from harbor_oauth.providers import OAuthProvider
-from harbor_oauth.testing import AuthorizationServer, McpServer, answers, rewritten
+from harbor_oauth import ClientRequiredError, Harbor
+from harbor_oauth.testing import AuthorizationServer, McpServer, answers, on_free_ports, rewritten
 
 WHO = {"data": {"viewer": {"email": "a@b.example"}, "organization": {"urlKey": "acme"}}}
-
-
-def free_ports(number: int) -> tuple[int, ...]:
-    """Return ports that nobody listens at, in place of Linear's fixed ones."""
-    with ExitStack() as stack:
-        taken = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for each in taken:
-            each.bind(("127.0.0.1", 0))
-        return tuple(each.getsockname()[1] for each in taken)
-
-
-def on_ports(provider: OAuthProvider, ports: tuple[int, ...]) -> OAuthProvider:
-    resources = tuple(
-        attrs.evolve(each, redirect=attrs.evolve(each.redirect, ports=ports))
-        if each.redirect.ports != (0,)
-        else each
-        for each in provider.resources
-    )
-    return attrs.evolve(provider, resources=resources)
 
 
 class Linear:
@@ -46,7 +24,8 @@ class Linear:
     def __init__(self, home: Path, mcp: McpServer, *, follow: bool = True) -> None:
         self.mcp = mcp
         self.issuer = mcp.authorization_server
-        self.ports = free_ports(2)
+        provider = on_free_ports(rewritten(PROVIDER, mcp))
+        self.ports = provider.resource("api").redirect.ports
         self.shown: list[str] = []
         self.follow = follow
         self.harbor = Harbor(
@@ -57,7 +36,7 @@ class Linear:
             },
             browser=self.browse,
             clock=lambda: 1_800_000_000.0,
-            providers={"linear": on_ports(rewritten(PROVIDER, mcp), self.ports)},
+            providers={"linear": provider},
         )
 
     def browse(self, url: str) -> bool:
@@ -233,8 +212,6 @@ def test_revocation(with_papers: Linear, code: int, revoked: bool) -> None:
 
 def test_without_papers_the_api_says_how_to_get_them(linear: Linear) -> None:
     """The app form's address, the callback URLs, the command; no browser opens."""
-    from harbor_oauth import ClientRequiredError
-
     with pytest.raises(ClientRequiredError) as caught:
         linear.harbor.login("linear/api")
     for words in (

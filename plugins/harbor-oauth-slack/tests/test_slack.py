@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode
 
-import attrs
 import pytest
 from harbor_oauth_slack import PROVIDER
 
-from harbor_oauth import Harbor
 from harbor_oauth.errors import ClientRequiredError, LoginRequiredError
-from harbor_oauth.protocol.http import HttpRequest, HttpResponse, Transport
-from harbor_oauth.providers import Flow, IssuedToken, OAuthProvider, Registration, Secret
-from harbor_oauth.registry import Registry
-from harbor_oauth.testing.provider_conformance import ProviderConformance
+from harbor_oauth.protocol.http import HttpResponse
+from harbor_oauth.providers import IssuedToken, Registration, Secret
+from harbor_oauth.testing import ProviderConformance, Vendor
 
 RESPONSES = Path(__file__).parent / "responses"
+TOKEN = "https://slack.com/api/oauth.v2.user.access"
+REVOKE = "https://slack.com/api/auth.revoke"
 SCOPES = (
     "channels:read,channels:history,groups:read,groups:history,im:history,mpim:history,"
     "users:read,search:read.public,chat:write"
@@ -32,68 +29,11 @@ class TestSlack(ProviderConformance):
     responses = RESPONSES
 
 
-class Vendor:
-    """Stands at Slack's own URLs: recorded answers go out, requests are kept."""
-
-    def __init__(self, *names: str) -> None:
-        self.requests: list[HttpRequest] = []
-        self.names = list(names)
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        self.requests.append(request)
-        recorded = json.loads((RESPONSES / f"{self.names.pop(0)}.json").read_text())
-        assert recorded["url"] == request.url
-        body = json.dumps(recorded["body"]).encode()
-        return HttpResponse(recorded["status"], recorded["headers"], body, request.url)
+vendor = Vendor.fixture(PROVIDER, RESPONSES, client_id="app")
 
 
-def on_free_ports(provider: OAuthProvider) -> OAuthProvider:
-    """Leave the fixed ports to programs that need them."""
-    return attrs.evolve(
-        provider,
-        resources=tuple(
-            attrs.evolve(each, redirect=attrs.evolve(each.redirect, ports=(0,)))
-            for each in provider.resources
-        ),
-    )
-
-
-@pytest.fixture
-def harbor_at(tmp_path: Path) -> Callable[[Transport], Harbor]:
-    """Return what makes a Harbor that reaches the stand-in alone, with an app of one's own."""
-
-    def make(vendor: Transport) -> Harbor:
-        key = {"HARBOR_VAULT": "keyfile", "HARBOR_VAULT_KEY_FILE": str(tmp_path / "vault.key")}
-        harbor = Harbor(
-            home=tmp_path / "home",
-            environ=key,
-            transport=vendor,
-            clock=lambda: 1_800_000_000.0,
-            providers={"slack": on_free_ports(PROVIDER)},
-        )
-        harbor.vault.set("oauth:slack:client_id", "app")
-        return harbor
-
-    return make
-
-
-def sign_in(harbor: Harbor, grant: str) -> tuple[str, dict[str, str]]:
-    """Consent as a person would; return the authorization endpoint and its parameters."""
-    with harbor.begin_login(grant) as session:
-        endpoint, _, query = session.url.partition("?")
-        sent = dict(parse_qsl(query))
-        answer = urlencode({"code": "c0de", "state": sent["state"]})
-        session.submit(f"{sent['redirect_uri']}?{answer}")
-        session.wait(timeout=5)
-    return endpoint, sent
-
-
-def test_the_entry_point_and_the_labels() -> None:
-    """`slack` is PROVIDER; the documented row of the table; the MCP server is the default."""
-    assert Registry().provider("slack") is PROVIDER
-    row = (PROVIDER.display_name, PROVIDER.servers_label, PROVIDER.flow)
-    assert row == ("Slack", "Slack", Flow.CODE)
-    assert PROVIDER.resource().name == "mcp"
+def test_the_default_server() -> None:
+    """`harbor dock slack` is the hosted MCP server."""
     assert PROVIDER.native_servers[0].url == "https://mcp.slack.com/mcp"
 
 
@@ -117,25 +57,21 @@ def test_the_steps_hold_a_manifest_that_fits() -> None:
         ]
 
 
-def test_without_an_app_the_way_to_one_is_told(harbor_at: Callable[[Transport], Harbor]) -> None:
+def test_without_an_app_the_way_to_one_is_told(vendor: Vendor) -> None:
     """Whom Slack admits, where to register, what to paste, and what to store."""
-    harbor = harbor_at(McpHost(Vendor()))
-    harbor.vault.delete("oauth:slack:client_id")
+    publish(vendor)
+    vendor.harbor.vault.delete("oauth:slack:client_id")
     with pytest.raises(ClientRequiredError) as caught:
-        harbor.begin_login("slack")
+        vendor.harbor.begin_login("slack")
     for part in ("Marketplace", "https://api.slack.com/apps", "pkce_enabled", "chest set"):
         assert part in caught.value.next_step
-    harbor.close()
 
 
-def test_a_sign_in_to_the_api(harbor_at: Callable[[Transport], Harbor]) -> None:
+def test_a_sign_in_to_the_api(vendor: Vendor) -> None:
     """Exactly this goes out: user scopes in `scope`, commas, and no secret."""
-    vendor = Vendor("api-token", "api-account")
-    harbor = harbor_at(vendor)
-    endpoint, sent = sign_in(harbor, "slack/api")
+    vendor.play("api-token", "api-account")
+    endpoint, sent = vendor.sign_in("slack/api")
     assert endpoint == "https://slack.com/oauth/v2_user/authorize"
-    assert len(sent.pop("state")) >= 43
-    assert len(sent.pop("code_challenge")) == 43
     redirect_uri = sent["redirect_uri"]
     assert redirect_uri.startswith("http://localhost:")
     assert sent == {
@@ -146,111 +82,88 @@ def test_a_sign_in_to_the_api(harbor_at: Callable[[Transport], Harbor]) -> None:
         "code_challenge_method": "S256",
     }
     assert "Authorization" not in vendor.requests[0].headers
-    form = dict(parse_qsl((vendor.requests[0].body or b"").decode()))
-    assert len(form.pop("code_verifier")) >= 43
-    assert form == {
+    assert vendor.posted(TOKEN)[0] == {
         "grant_type": "authorization_code",
         "code": "c0de",
         "redirect_uri": redirect_uri,
         "client_id": "app",
     }
     assert vendor.requests[1].headers["Authorization"] == "Bearer recorded-access"
-    status = harbor.status()[0]
+    status = vendor.harbor.status()[0]
     assert (status.account, status.scopes) == ("ada (Acme)", tuple(SCOPES.split(",")))
-    harbor.close()
 
 
-def test_a_refresh_has_no_pkce(harbor_at: Callable[[Transport], Harbor]) -> None:
+def test_a_refresh_has_no_pkce(vendor: Vendor) -> None:
     """The client id alone; the answer is flat, and brings the next refresh token."""
-    vendor = Vendor("api-token", "api-account", "api-refresh")
-    harbor = harbor_at(vendor)
-    sign_in(harbor, "slack/api")
-    harbor.rejected("slack/api", harbor.token("slack/api"))
-    assert dict(parse_qsl((vendor.requests[2].body or b"").decode())) == {
+    vendor.play("api-token", "api-account", "api-refresh")
+    vendor.sign_in("slack/api")
+    vendor.harbor.rejected("slack/api", vendor.harbor.token("slack/api"))
+    assert vendor.posted(TOKEN)[1] == {
         "grant_type": "refresh_token",
         "refresh_token": "recorded-refresh",
         "client_id": "app",
     }
-    assert harbor.token("slack/api").reveal() == "recorded-access-2"
-    harbor.close()
+    assert vendor.harbor.token("slack/api").reveal() == "recorded-access-2"
 
 
-def test_a_dead_refresh_token_ends_the_grant(harbor_at: Callable[[Transport], Harbor]) -> None:
+def test_a_dead_refresh_token_ends_the_grant(vendor: Vendor) -> None:
     """HTTP 200 with `"ok": false` is no success."""
-    harbor = harbor_at(Vendor("api-token", "api-account", "api-error"))
-    sign_in(harbor, "slack/api")
+    vendor.play("api-token", "api-account", "api-error")
+    vendor.sign_in("slack/api")
     with pytest.raises(LoginRequiredError):
-        harbor.rejected("slack/api", harbor.token("slack/api"))
-    harbor.close()
+        vendor.harbor.rejected("slack/api", vendor.harbor.token("slack/api"))
 
 
-class McpHost:
-    """Adds what Slack's MCP host publishes: the issuer there has another name."""
-
-    def __init__(self, vendor: Vendor) -> None:
-        self.vendor = vendor
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        host, _, path = request.url.removeprefix("https://").partition("/")
-        if host != "mcp.slack.com":
-            return self.vendor(request)
-        documents: dict[str, object] = {
-            ".well-known/oauth-protected-resource": {
-                "resource": "https://mcp.slack.com",
-                "authorization_servers": ["https://mcp.slack.com"],
-            },
-            ".well-known/oauth-authorization-server": {
-                "issuer": "https://slack.com",
-                "authorization_endpoint": "https://slack.com/oauth/v2_user/authorize",
-                "token_endpoint": "https://slack.com/api/oauth.v2.user.access",
-                "code_challenge_methods_supported": ["S256"],
-            },
-        }
-        status = 401 if request.method == "POST" else 200 if path in documents else 404
-        return HttpResponse(status, {}, json.dumps(documents.get(path)).encode(), request.url)
+def publish(vendor: Vendor) -> None:
+    """Let the MCP host answer as it does: the issuer there has another name."""
+    origin = "https://mcp.slack.com"
+    vendor.answer(f"{origin}/mcp", status=401)
+    vendor.answer(
+        f"{origin}/.well-known/oauth-protected-resource",
+        {"resource": origin, "authorization_servers": [origin]},
+    )
+    vendor.answer(
+        f"{origin}/.well-known/oauth-authorization-server",
+        {
+            "issuer": "https://slack.com",
+            "authorization_endpoint": "https://slack.com/oauth/v2_user/authorize",
+            "token_endpoint": TOKEN,
+            "code_challenge_methods_supported": ["S256"],
+        },
+    )
 
 
-def test_a_sign_in_to_the_mcp_server(harbor_at: Callable[[Transport], Harbor]) -> None:
+def test_a_sign_in_to_the_mcp_server(vendor: Vendor) -> None:
     """The same app and endpoints, for the origin that the server names itself by."""
-    vendor = Vendor("mcp-token-flat", "api-account", "mcp-refresh")
-    harbor = harbor_at(McpHost(vendor))
-    endpoint, sent = sign_in(harbor, "slack")
+    publish(vendor)
+    vendor.play("mcp-token-flat", "api-account", "mcp-refresh")
+    endpoint, sent = vendor.sign_in("slack")
     assert endpoint == "https://slack.com/oauth/v2_user/authorize"
     assert (sent["scope"], sent["resource"]) == (SCOPES, "https://mcp.slack.com")
-    harbor.rejected("slack", harbor.token("slack"))
-    assert harbor.token("slack").reveal() == "recorded-access-2"
-    assert b"resource=https%3A%2F%2Fmcp.slack.com" in (vendor.requests[2].body or b"")
-    harbor.close()
+    vendor.harbor.rejected("slack", vendor.harbor.token("slack"))
+    assert vendor.harbor.token("slack").reveal() == "recorded-access-2"
+    assert vendor.posted(TOKEN)[1]["resource"] == "https://mcp.slack.com"
 
 
 @pytest.mark.parametrize(
     ("body", "revoked"),
     [
-        (b'{"ok": true, "revoked": true}', True),
-        (b'{"ok": false, "error": "token_revoked"}', True),
-        (b'{"ok": false, "error": "internal_error"}', False),
+        ({"ok": True, "revoked": True}, True),
+        ({"ok": False, "error": "token_revoked"}, True),
+        ({"ok": False, "error": "internal_error"}, False),
     ],
 )
 def test_a_logout_revokes_the_access_token(
-    harbor_at: Callable[[Transport], Harbor], body: bytes, revoked: bool
+    vendor: Vendor, body: dict[str, object], revoked: bool
 ) -> None:
     """Slack's own method, with the token in the header; its refusal has HTTP status 200."""
-    vendor = Vendor("api-token", "api-account")
-    seen: list[HttpRequest] = []
-
-    def host(request: HttpRequest) -> HttpResponse:
-        if not request.url.endswith("auth.revoke"):
-            return vendor(request)
-        seen.append(request)
-        return HttpResponse(200, {}, body, request.url)
-
-    harbor = harbor_at(host)
-    sign_in(harbor, "slack/api")
-    assert harbor.logout("slack/api").revoked is revoked
-    (request,) = seen
-    assert (request.method, request.url) == ("POST", "https://slack.com/api/auth.revoke")
+    vendor.play("api-token", "api-account")
+    vendor.answer(REVOKE, body)
+    vendor.sign_in("slack/api")
+    assert vendor.harbor.logout("slack/api").revoked is revoked
+    (request,) = vendor.requests[2:]
+    assert (request.method, request.url) == ("POST", REVOKE)
     assert request.headers["Authorization"] == "Bearer recorded-access"
-    harbor.close()
 
 
 def test_a_refresh_token_is_not_sent_where_it_means_nothing() -> None:

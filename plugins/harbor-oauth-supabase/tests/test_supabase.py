@@ -2,95 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode
 
-import attrs
 import pytest
 from harbor_oauth_supabase import PROVIDER
 
-from harbor_oauth import Harbor, LoginRequiredError
-from harbor_oauth.protocol.http import HttpRequest, HttpResponse
-from harbor_oauth.providers import Flow, IssuedToken, OAuthProvider, Registration, Secret
-from harbor_oauth.registry import Registry
-from harbor_oauth.testing import ProviderConformance
+from harbor_oauth import LoginRequiredError
+from harbor_oauth.protocol.http import HttpResponse
+from harbor_oauth.providers import IssuedToken, Registration, Secret
+from harbor_oauth.testing import ProviderConformance, Vendor
 
 RESPONSES = Path(__file__).parent / "responses"
+TOKEN = "https://api.supabase.com/v1/oauth/token"
+REVOKE = "https://api.supabase.com/v1/oauth/revoke"
 
 
-class Vendor:
-    """Stands at Supabase's own URLs: recorded answers go out, requests are kept."""
-
-    def __init__(self, *names: str | None) -> None:
-        self.now = 1_800_000_000.0
-        self.requests: list[HttpRequest] = []
-        self.names = list(names)
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        self.requests.append(request)
-        name = self.names.pop(0)
-        if name is None:  # the answer to a revocation
-            return HttpResponse(204, {}, b"", request.url)
-        recorded = json.loads((RESPONSES / f"{name}.json").read_text())
-        assert recorded["url"] == request.url
-        body = json.dumps(recorded["body"]).encode()
-        return HttpResponse(recorded["status"], recorded["headers"], body, request.url)
-
-    def form(self, number: int) -> dict[str, str]:
-        """Return the form of one of the requests."""
-        return dict(parse_qsl((self.requests[number].body or b"").decode()))
+vendor = Vendor.fixture(PROVIDER, RESPONSES, client_id="app", client_secret="s3cret")
 
 
-def on_free_ports(provider: OAuthProvider) -> OAuthProvider:
-    """Leave the fixed ports to programs that need them."""
-    return attrs.evolve(
-        provider,
-        resources=tuple(
-            attrs.evolve(each, redirect=attrs.evolve(each.redirect, ports=(0,)))
-            for each in provider.resources
-        ),
-    )
-
-
-@pytest.fixture
-def harbor_at(tmp_path: Path) -> Callable[[Vendor], Harbor]:
-    """Return what makes a Harbor that reaches the stand-in alone, with an app of one's own."""
-
-    def make(vendor: Vendor) -> Harbor:
-        key = {"HARBOR_VAULT": "keyfile", "HARBOR_VAULT_KEY_FILE": str(tmp_path / "vault.key")}
-        harbor = Harbor(
-            home=tmp_path / "home",
-            environ=key,
-            transport=vendor,
-            clock=lambda: vendor.now,
-            providers={"supabase": on_free_ports(PROVIDER)},
-        )
-        harbor.vault.set("oauth:supabase/api:client_id", "app")
-        harbor.vault.set("oauth:supabase/api:client_secret", "s3cret")
-        return harbor
-
-    return make
-
-
-def sign_in(harbor: Harbor, grant: str) -> tuple[str, dict[str, str]]:
-    """Consent as a person would; return the authorization endpoint and its parameters."""
-    with harbor.begin_login(grant) as session:
-        endpoint, _, query = session.url.partition("?")
-        sent = dict(parse_qsl(query))
-        answer = urlencode({"code": "c0de", "state": sent["state"]})
-        session.submit(f"{sent['redirect_uri']}?{answer}")
-        session.wait(timeout=5)
-    return endpoint, sent
-
-
-def test_the_entry_point_and_the_labels() -> None:
-    """`supabase` is PROVIDER; the documented row of the table; the MCP server is the default."""
-    assert Registry().provider("supabase") is PROVIDER
-    row = (PROVIDER.display_name, PROVIDER.servers_label, PROVIDER.flow)
-    assert row == ("Supabase", "Supabase", Flow.CODE_PKCE)
-    assert PROVIDER.resource().name == "mcp"
+def test_the_servers() -> None:
+    """`harbor dock supabase`, and the same that only reads."""
     assert [each.url for each in PROVIDER.native_servers] == [
         "https://mcp.supabase.com/mcp",
         "https://mcp.supabase.com/mcp?read_only=true",
@@ -107,14 +38,11 @@ def test_the_mcp_server_asks_for_what_a_registration_takes() -> None:
     )
 
 
-def test_a_sign_in_to_the_api(harbor_at: Callable[[Vendor], Harbor]) -> None:
+def test_a_sign_in_to_the_api(vendor: Vendor) -> None:
     """Exactly this goes out: no scope, the secret in the Basic header; 201 is a success."""
-    vendor = Vendor("api-token", "api-account")
-    harbor = harbor_at(vendor)
-    endpoint, sent = sign_in(harbor, "supabase/api")
+    vendor.play("api-token", "api-account")
+    endpoint, sent = vendor.sign_in("supabase/api")
     assert endpoint == "https://api.supabase.com/v1/oauth/authorize"
-    assert len(sent.pop("state")) >= 43
-    assert len(sent.pop("code_challenge")) == 43
     redirect_uri = sent.pop("redirect_uri")
     assert redirect_uri.startswith("http://localhost:")
     assert sent == {
@@ -123,46 +51,38 @@ def test_a_sign_in_to_the_api(harbor_at: Callable[[Vendor], Harbor]) -> None:
         "code_challenge_method": "S256",
     }
     assert vendor.requests[0].headers["Authorization"] == "Basic YXBwOnMzY3JldA=="  # app:s3cret
-    form = vendor.form(0)
-    assert len(form.pop("code_verifier")) >= 43
-    assert form == {
+    assert vendor.posted(TOKEN)[0] == {
         "grant_type": "authorization_code",
         "code": "c0de",
         "redirect_uri": redirect_uri,
     }
-    assert harbor.status()[0].account == "Acme (recorded-slug)"
-    harbor.close()
+    assert vendor.requests[1].headers["Authorization"] == "Bearer recorded-access"
+    assert vendor.harbor.status()[0].account == "Acme (recorded-slug)"
 
 
-def test_a_refused_refresh_asks_for_a_person(harbor_at: Callable[[Vendor], Harbor]) -> None:
+def test_a_refused_refresh_asks_for_a_person(vendor: Vendor) -> None:
     """A message without a code is the end of the grant, as far as 400 says it."""
-    vendor = Vendor("api-token", "api-account", "api-refresh", "api-error")
-    harbor = harbor_at(vendor)
-    sign_in(harbor, "supabase/api")
-    vendor.now += 60 * 60
-    assert harbor.token("supabase/api").reveal() == "recorded-access-2"
-    vendor.now += 60 * 60
+    vendor.play("api-token", "api-account", "api-refresh", "api-error")
+    vendor.sign_in("supabase/api")
+    vendor.clock.now += 60 * 60
+    assert vendor.harbor.token("supabase/api").reveal() == "recorded-access-2"
+    vendor.clock.now += 60 * 60
     with pytest.raises(LoginRequiredError):
-        harbor.token("supabase/api")
-    assert vendor.form(3)["refresh_token"] == "recorded-refresh-2"
-    harbor.close()
+        vendor.harbor.token("supabase/api")
+    assert vendor.posted(TOKEN)[2]["refresh_token"] == "recorded-refresh-2"
 
 
-def test_revocation_is_json_with_the_secret(harbor_at: Callable[[Vendor], Harbor]) -> None:
+def test_revocation_is_json_with_the_secret(vendor: Vendor) -> None:
     """One request, for the refresh token: it ends the access token too."""
-    vendor = Vendor("api-token", "api-account", None)
-    harbor = harbor_at(vendor)
-    sign_in(harbor, "supabase/api")
-    assert harbor.logout("supabase/api").revoked
+    vendor.play("api-token", "api-account")
+    vendor.answer(REVOKE, b"", 204)
+    vendor.sign_in("supabase/api")
+    assert vendor.harbor.logout("supabase/api").revoked
     (request,) = vendor.requests[2:]
-    assert (request.method, request.url) == ("POST", "https://api.supabase.com/v1/oauth/revoke")
     assert request.headers["Content-Type"] == "application/json"
-    assert json.loads(request.body or b"") == {
-        "client_id": "app",
-        "client_secret": "s3cret",
-        "refresh_token": "recorded-refresh",
-    }
-    harbor.close()
+    assert vendor.posted(REVOKE) == [
+        {"client_id": "app", "client_secret": "s3cret", "refresh_token": "recorded-refresh"}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -196,17 +116,8 @@ def test_only_words_of_supabase_s_end_a_grant(status: int, body: bytes, error: s
     assert judge(HttpResponse(status, {}, body, "https://api.supabase.com/")) == error
 
 
-def test_the_account_request_carries_the_token_in_the_header_only() -> None:
-    """The token is in `Authorization`, not in the URL."""
-    lookup = PROVIDER.resource("api").account
-    assert lookup is not None
-    request = lookup.request(Secret("t0k"))
-    assert (request.method, request.url) == ("GET", "https://api.supabase.com/v1/organizations")
-    assert request.headers["Authorization"] == "Bearer t0k"
-
-
 class TestSupabase(ProviderConformance):
     """The kit: registration, data, round trips, recorded answers, quirks and secrets."""
 
     provider = PROVIDER
-    responses = Path(__file__).parent / "responses"
+    responses = RESPONSES
