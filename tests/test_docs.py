@@ -6,7 +6,9 @@ import io
 import os
 import re
 import shlex
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +24,7 @@ from harbor_oauth.cli.app import root
 from harbor_oauth.cli.demo import run as run_demo
 from harbor_oauth.testing import AuthorizationServer, McpServer
 from harbor_oauth.vault.names import FIELDS
+from tests.e2e.needs import missing
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -44,7 +47,7 @@ def harbor_lines(page: Path) -> list[str]:
     """Every line of a console block that a reader would type and that calls `harbor`."""
     lines = [line for text in blocks(page, "console") for line in text.splitlines()]
     typed = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
-    return [line for line in typed if re.search(r"(^|[|(] ?)harbor ", line)]
+    return [line for line in typed if re.search(r"(^|[|(] ?)harbor ", line.split("  #")[0])]
 
 
 def words_of(line: str) -> list[str]:
@@ -90,6 +93,8 @@ def test_commands_exist(page: Path, line: str) -> None:
         return
     ctx = click.Context(root, info_name="harbor", help_option_names=["-h", "--help"])
     while isinstance(command, click.Group):
+        if command.invoke_without_command and (not words or words[0].startswith("-")):
+            break
         found = command.get_command(ctx, words[0]) if words else None
         assert found is not None, f"{name(page)}: {line}"
         ctx, command, words = click.Context(found, parent=ctx), found, words[1:]  # type: ignore[assignment]  # a group, then its command
@@ -179,8 +184,30 @@ def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def python(environ: dict[str, str], *argv: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *argv]
     return subprocess.run(
-        command, env=environ, capture_output=True, text=True, check=False, timeout=60
+        command,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
+
+
+def until_told(environ: dict[str, str], *argv: str) -> int:
+    """Start a program that serves, end it once it says where, and return its status."""
+    with subprocess.Popen(
+        [sys.executable, *argv], env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        assert process.stdout is not None
+        watchdog = threading.Timer(60, process.kill)
+        watchdog.start()
+        said = process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read()
+        watchdog.cancel()
+        assert b"http://127.0.0.1:" in said, said + rest
+        return process.wait()
 
 
 def example(environ: dict[str, str], script: str, *argv: str) -> str:
@@ -256,7 +283,10 @@ def test_practice_server(environ: dict[str, str]) -> None:
 
 
 def test_the_readme_in_a_shell(environ: dict[str, str], practice: McpServer) -> None:
-    """Each line of its first console block with `harbor` succeeds, in order."""
+    """Each line of its first console block with `harbor` succeeds, in order.
+
+    A bridge ends with its input, and a gateway when it is told to.
+    """
     (lines,) = [
         text for text in blocks(README, "console") if "$ harbor dock --name practice" in text
     ]
@@ -264,8 +294,11 @@ def test_the_readme_in_a_shell(environ: dict[str, str], practice: McpServer) -> 
     assert len(typed) > 3
     for line in typed:
         words = [re.sub(r"^http://127.*", practice.url, word) for word in words_of(line)]
+        if words == ["lighthouse"]:
+            assert until_told(environ, "-m", "harbor_oauth", *words, "--port", "0") == 0
+            continue
         done = python(environ, "-m", "harbor_oauth", *words)
-        assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+        assert (done.returncode, "Traceback" in done.stderr) == (0, False), (line, done.stderr)
 
 
 def test_the_readme_in_python(environ: dict[str, str], practice: McpServer, tmp_path: Path) -> None:
@@ -301,3 +334,99 @@ def test_the_how_to_about_tests(tmp_path: Path) -> None:
     module.write_text("\n\n".join(shown), encoding="utf-8")
     done = python({**os.environ}, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(module))
     assert "3 passed" in done.stdout, done.stdout
+
+
+# --- from a container or another machine ----------------------------------------
+SSHD = "apt-get install -y --no-install-recommends openssh-server curl"
+
+
+def executable(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def devbox(tmp_path: Path) -> Iterator[Path]:
+    """Run `sshd` on loopback; yield the client's configuration, which knows it as `devbox`."""
+    sshd = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin")
+    if sshd is None or shutil.which("curl") is None:
+        missing("sshd or curl", SSHD)
+    for key in ("host", "person"):
+        make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / key)]
+        subprocess.run(make, check=True)
+    port = free_port()
+    server, client = tmp_path / "sshd_config", tmp_path / "ssh_config"
+    server.write_text(
+        f"ListenAddress 127.0.0.1:{port}\nHostKey {tmp_path}/host\nPidFile none\nUsePAM no\n"
+        f"AuthorizedKeysFile {tmp_path}/person.pub\nStrictModes no\nAcceptEnv HARBOR_KEY\n"
+    )
+    client.write_text(
+        f"Host devbox\n HostName 127.0.0.1\n Port {port}\n IdentityFile {tmp_path}/person\n"
+        " IdentitiesOnly yes\n StrictHostKeyChecking no\n UserKnownHostsFile /dev/null\n"
+        " SendEnv HARBOR_KEY\n ExitOnForwardFailure yes\n LogLevel ERROR\n"
+    )
+    with subprocess.Popen(
+        [sshd, "-D", "-e", "-f", str(server)], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        try:
+            assert "listening" in said, said + process.stderr.read()
+            yield client
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def test_a_container_and_a_remote_machine_use_the_gateway(
+    environ: dict[str, str], practice: McpServer, devbox: Path, tmp_path: Path
+) -> None:
+    """Every line of the page works, with free ports; the host's name stands for loopback."""
+    dock = ("-m", "harbor_oauth", "dock", "--name", "practice", "--url", practice.url)
+    assert python(environ, *dock).returncode == 0
+    near, far = free_port(), free_port()
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    executable(bin_ / "harbor", f'exec {shlex.quote(sys.executable)} -m harbor_oauth "$@"')
+    name_of_host = f"host.docker.internal:{near}:127.0.0.1"
+    executable(bin_ / "curl", f'exec {shutil.which("curl")} --resolve {name_of_host} "$@"')
+    executable(bin_ / "ssh", f'exec {shutil.which("ssh")} -F {devbox} "$@"')
+    environ["PATH"] = f"{bin_}:{environ['PATH']}"
+    page = DOCS / "how-to" / "containers.md"
+    typed = [
+        line.removeprefix("$ ") for text in blocks(page, "console") for line in text.split("\n")
+    ]
+    add, start, curl, revoke, start_again, ssh, curl_there = filter(None, typed)
+
+    def shell(line: str, stdin: str = "") -> str:
+        done = subprocess.run(
+            ["/bin/sh", "-c", line],
+            env=environ,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
+        return done.stdout
+
+    ports = f"lighthouse start --port {near} --allow-host 127.0.0.1:{far}"
+    try:
+        environ["HARBOR_KEY"] = shell(add).split()[-1]
+        shell(start.replace("lighthouse start", ports).replace("172.17.0.1", "127.0.0.1"))
+        assert '"echo"' in shell(curl.replace("3100", str(near)))
+        shell(revoke)
+        assert '"echo"' not in shell(curl.replace("3100", str(near)))
+        shell("harbor lighthouse stop")
+        shell(start_again.replace("lighthouse start", ports))
+        environ["HARBOR_KEY"] = shell("harbor lighthouse key").strip()
+        forward = ssh.replace("3100:", f"{far}:", 1).replace(":3100", f":{near}")
+        assert '"echo"' in shell(forward, curl_there.replace("3100", str(far)))
+    finally:
+        shell("harbor lighthouse stop")

@@ -40,6 +40,10 @@ _COMMANDS: Final = {
             "lighthouse", "gateway", "lighthouse:lighthouse", "Serve the docked servers locally."
         ),
         LazyCommand("bridge", None, "bridge:bridge", "Serve one of them on stdin and stdout."),
+        LazyCommand("connect", None, "connect:connect", "Let an MCP host use docked servers."),
+        LazyCommand(
+            "disconnect", None, "connect:disconnect", "Take them out of a host's file again."
+        ),
     ),
     "More": (
         LazyCommand("chest", "vault", "chest:chest", "Keep secrets in the vault."),

@@ -22,6 +22,7 @@ _FORBIDDEN: Final = 403
 _PROXY_AUTHENTICATION_REQUIRED: Final = 407
 _OK: Final = range(200, 300)
 _REDIRECTION: Final = range(300, 400)
+_FINAL: Final = range(200, 600)
 
 
 class Action(Enum):
@@ -102,6 +103,12 @@ def decide(seen: Seen, attempt: Attempt) -> Action:
         return Action.REFUSED
     if seen.status in _REDIRECTION:
         return Action.REDIRECTED
+    return _otherwise(seen)
+
+
+def _otherwise(seen: Seen) -> Action:
+    if seen.status not in _FINAL:  # an upgrade, or no status at all (RFC 9110 §15)
+        return Action.UNREADABLE
     if seen.media is not None or seen.empty:
         return Action.PASS
     return Action.UNREADABLE if seen.status in _OK else Action.PASS_STATUS

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import stat
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import IO, TYPE_CHECKING, Final
@@ -84,14 +85,24 @@ async def split_lines(read: Read, *, limit: int) -> AsyncIterator[bytes | None]:
 
 
 async def _reading(stream: IO[bytes]) -> Read:
-    """Return what reads a stream: by the loop, or by a thread where that cannot (a file)."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=_CHUNK)
-    try:
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), stream)
-    except (ValueError, OSError, NotImplementedError):
+    """Return what reads a stream: by the loop, or by a thread where that cannot."""
+    if not _can_be_polled(stream):
         return lambda: asyncio.to_thread(_read_some, stream)
+    reader = asyncio.StreamReader(limit=_CHUNK)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), stream
+    )
     return lambda: reader.read(_CHUNK)
+
+
+def _can_be_polled(stream: IO[bytes]) -> bool:
+    """Say whether a loop can wait for it: not for a file or ``/dev/null`` (epoll_ctl(2), EPERM).
+
+    A loop is not asked, for libuv aborts the process when it cannot.
+    """
+    mode = os.fstat(stream.fileno()).st_mode
+    pollable = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stream.isatty()
+    return pollable and sys.platform != "win32"
 
 
 def _read_some(stream: IO[bytes]) -> bytes:
@@ -101,17 +112,14 @@ def _read_some(stream: IO[bytes]) -> bytes:
 
 async def _writing(stream: IO[bytes]) -> Write:
     """Return what writes to a stream, as fast as its reader reads."""
-    loop = asyncio.get_running_loop()
-    try:
-        transport, protocol = await loop.connect_write_pipe(
-            asyncio.streams.FlowControlMixin, stream
-        )
-    except (ValueError, OSError, NotImplementedError):
+    if not _can_be_polled(stream):
 
         async def write_late(data: bytes) -> None:
             await asyncio.to_thread(_write_all, stream, data)
 
         return write_late
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, stream)
     writer = asyncio.StreamWriter(transport, protocol, None, loop)
 
     async def write(data: bytes) -> None:

@@ -85,9 +85,9 @@ class Answer:
     media: Media | None
     grant: str | None
     generation: int | None
-    _response: aiohttp.ClientResponse
-    _limits: Limits
-    _held: bytes | None = None
+    _response: aiohttp.ClientResponse = attrs.field(alias="response")
+    _limits: Limits = attrs.field(alias="limits")
+    _held: bytes | None = attrs.field(default=None, alias="held")
 
     def __repr__(self) -> str:
         """Show the status; the rest is the server's."""
