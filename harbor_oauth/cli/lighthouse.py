@@ -299,7 +299,7 @@ def list_keys(harbor: Harbor, *, as_json: bool) -> None:
 @click.argument("name")
 @pass_harbor
 def revoke(harbor: Harbor, *, name: str) -> None:
-    """End a named key; a running gateway refuses it within a second."""
+    """End a named key; a running gateway refuses it at once."""
     _keys(harbor).revoke(name)
     result(f"Ended the key {name}.")
 

@@ -41,8 +41,6 @@ _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _PURPOSE: Final = b"harbor gateway, proof of the key\0"
 _LIMIT: Final = 1024 * 1024
 _LOCK_TIMEOUT: Final = 10.0
-_LOOK: Final = 1.0
-"""Seconds between looks at whether the files were written."""
 
 
 @attrs.frozen
@@ -78,7 +76,6 @@ class Keys:
     Args:
         home: The directory.
         clock: Unix seconds, UTC.
-        monotonic: Seconds that never go back.
         entropy: A source of random bytes.
     """
 
@@ -87,17 +84,14 @@ class Keys:
         home: Path,
         *,
         clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
         entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
         """Read nothing yet."""
         self._home = home
         self._clock = clock
-        self._monotonic = monotonic
         self._entropy = entropy
         self._by_digest: dict[str, GatewayKey] = {}
         self._seen: object = None
-        self._look_at = -_LOOK
 
     @property
     def own_path(self) -> Path:
@@ -169,7 +163,7 @@ class Keys:
         return made
 
     def revoke(self, name: str) -> None:
-        """End a named key; a running gateway refuses it within a second.
+        """End a named key; a running gateway refuses it from now on.
 
         Raises:
             ConfigurationError: There is none of that name, or the file cannot
@@ -213,11 +207,11 @@ class Keys:
     # --- files ------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Find out whether the files were written, at most once a second."""
-        now = self._monotonic()
-        if now < self._look_at + _LOOK:
-            return
-        self._look_at = now
+        """Read the files again if they were written.
+
+        Asked for every request, so that a revoked key is refused at once; two calls
+        of stat(2) take microseconds.
+        """
         seen = _state(self.own_path), _state(self.names_path)
         if seen != self._seen:
             self._seen = seen
