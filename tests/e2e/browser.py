@@ -3,7 +3,7 @@
 Opens the URL in Chromium, signs in at the development pages of `oidc-provider`, or consents at
 the page of the double in `harbor_oauth.testing`, and waits for the page where a sign-in ends.
 Appends to `$HARBOR_E2E_BROWSER_LOG` one JSON line with that page's title, its URL without the
-query, and the path of a screenshot.
+query, the path of a screenshot, and what failed or null.
 `$HARBOR_E2E_BROWSER_DECISION=deny` makes this person refuse.
 """
 
@@ -18,13 +18,18 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import (
+    ElementNotInteractableException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+    WebDriverException,
+)
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 ENDS: Final = ("/done", "/failed")
-PATIENCE: Final = 60.0  # seconds for one page
+PATIENCE: Final = 60.0  # seconds for all pages
 
 FLAGS: Final = (
     "--headless=new",
@@ -74,24 +79,35 @@ def answer(browser: Chrome, prompt: str) -> None:
         browser.find_element(By.PARTIAL_LINK_TEXT, "Cancel").click()
         return
     if prompt == "login":
-        browser.find_element(By.NAME, "login").send_keys("ada")
-        browser.find_element(By.NAME, "password").send_keys("any password does")
+        for field, text in (("login", "ada"), ("password", "any password does")):
+            browser.find_element(By.NAME, field).clear()  # of what a former attempt typed
+            browser.find_element(By.NAME, field).send_keys(text)
     browser.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
+
+
+def step(browser: Chrome, answered: set[str]) -> bool:
+    """Answer what the page asks, if anything; say whether it is the last one."""
+    prompt = question(browser, answered)
+    if prompt == "end":
+        return True
+    if prompt:
+        answer(browser, prompt)
+        answered.add(prompt)
+    return False
 
 
 def sign_in(browser: Chrome, url: str) -> None:
     """Go through the pages until the last one."""
-    wait = WebDriverWait(
-        browser,
-        PATIENCE,
-        poll_frequency=0.1,
-        ignored_exceptions=(NoSuchElementException, StaleElementReferenceException),
+    # One page goes while the next one comes, under whoever looks at it: try again.
+    passing = (
+        ElementNotInteractableException,
+        NoSuchElementException,
+        StaleElementReferenceException,
     )
     answered: set[str] = set()
     browser.get(url)
-    while (prompt := wait.until(lambda page: question(page, answered))) != "end":
-        answer(browser, prompt)
-        answered.add(prompt)
+    wait = WebDriverWait(browser, PATIENCE, poll_frequency=0.1, ignored_exceptions=passing)
+    wait.until(lambda page: step(page, answered))
 
 
 def main(url: str) -> None:
@@ -100,8 +116,12 @@ def main(url: str) -> None:
     os.environ["NO_PROXY"] = "127.0.0.1,localhost"  # selenium speaks to the driver over HTTP
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
         browser = open_browser(profile)
+        failure = None
         try:
             sign_in(browser, url)
+        except WebDriverException as error:
+            failure = f"{type(error).__name__}: {error.msg}"
+            raise
         finally:
             screenshot = log.with_suffix(".png")
             browser.save_screenshot(str(screenshot))
@@ -109,6 +129,7 @@ def main(url: str) -> None:
                 "title": browser.title,
                 "url": urlsplit(browser.current_url)._replace(query="", fragment="").geturl(),
                 "screenshot": str(screenshot),
+                "failure": failure,
             }
             with log.open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(seen) + "\n")

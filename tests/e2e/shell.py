@@ -26,7 +26,7 @@ class Shell:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=90,  # less than what ends a run of the tests as hanging
             check=False,
         )
 
