@@ -1,13 +1,16 @@
-"""Which machine this is."""
+"""Which machine this is, and where its session bus is."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import stat
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-__all__ = ["machine_id"]
+__all__ = ["machine_id", "session_bus"]
 
 # machine-id(5); the second is what systems without systemd have.
 _FILES: Final = ("/etc/machine-id", "/var/lib/dbus/machine-id")
@@ -34,6 +37,30 @@ def read_machine_id(*files: Path) -> str | None:
             # "uninitialized": an image that was not yet started (machine-id(5)).
             if text and text != "uninitialized":
                 return text
+    return None
+
+
+def session_bus(environ: Mapping[str, str]) -> str | None:
+    """Return the address of this user's D-Bus session where no variable names it.
+
+    Programs with a window start others with little more than HOME and PATH, and
+    those would then find no keychain. systemd puts the bus of each user at one
+    place (pam_systemd(8)).
+
+    Args:
+        environ: The environment.
+
+    Returns:
+        The address; None if the variable is set, or there is no bus of this user.
+    """
+    if sys.platform == "win32" or environ.get("DBUS_SESSION_BUS_ADDRESS"):
+        return None
+    user = os.getuid()
+    path = Path(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{user}") / "bus"
+    with contextlib.suppress(OSError):
+        found = path.lstat()
+        if stat.S_ISSOCK(found.st_mode) and found.st_uid == user:
+            return f"unix:path={path}"
     return None
 
 

@@ -30,6 +30,7 @@ from harbor_oauth.errors import (
     VaultUnavailableError,
 )
 from harbor_oauth.platform.locks import FileLock
+from harbor_oauth.platform.machine import session_bus
 from harbor_oauth.vault.keys import CreatedKey, key_missing
 from harbor_oauth.vault.sealing import KEY_BYTES
 
@@ -85,6 +86,9 @@ def system_keychain(name: str | None = None) -> tuple[str, Keychain]:
     Raises:
         ImportError: There is none.
     """
+    if bus := session_bus(os.environ):
+        # As libdbus does by itself; what keyring speaks through reads the variable only.
+        os.environ["DBUS_SESSION_BUS_ADDRESS"] = bus
     for candidate in _BACKENDS if name is None else [name]:
         # Whatever a back end raises here, it says that it does not work here.
         with contextlib.suppress(Exception):

@@ -77,3 +77,17 @@ def test_a_locked_keychain_costs_nothing_and_unlocking_it_is_enough(
         )
         assert ask(running) == {"got": "access-new", "sent": 1}
         assert ask(running) == {"got": "access-new", "sent": 1}
+
+
+def test_a_bus_that_no_variable_names_is_found(
+    secret_service: SecretService, tmp_path: Path
+) -> None:
+    """A program that a desktop started with little in its environment has the keychain too."""
+    named = secret_service.environment
+    bare = {name: text for name, text in named.items() if name != "DBUS_SESSION_BUS_ADDRESS"}
+    assert len(bare) == len(named) - 1
+    home = tmp_path / "home"
+    with process(secret_service, home):
+        pass  # makes the vault
+    with process(type(secret_service)(bare), home) as running:
+        assert ask(running)["got"] == "access-new"
