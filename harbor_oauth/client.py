@@ -18,8 +18,12 @@ from harbor_oauth.use import Use
 from harbor_oauth.vault import Event, parse_grant_name
 
 if TYPE_CHECKING:
+    # Given to whoever presents a sign-in, and named here for front ends.
+    from harbor_oauth.login import DeviceSession as DeviceSession  # noqa: PLC0414 - says that it is meant
+    from harbor_oauth.login import LoginSession as LoginSession  # noqa: PLC0414 - as above
     from harbor_oauth.protocol.http import HttpRequest, HttpResponse
     from harbor_oauth.session import GrantSession
+    from harbor_oauth.tokens import AccessToken as AccessToken  # noqa: PLC0414 - as above
 
 __all__ = ["GrantStatus", "Harbor", "LogoutResult"]
 

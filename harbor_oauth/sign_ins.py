@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from harbor_oauth.errors import BrowserError, ConfigurationError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harbor_oauth.login import Asked, LoginParts, LoginSession
     from harbor_oauth.login.device import DeviceSession
     from harbor_oauth.login.prospects import Prospect
+    from harbor_oauth.login.sign_in import Present
     from harbor_oauth.protocol.challenge import Challenge
     from harbor_oauth.vault import GrantRecord
 
@@ -39,6 +40,7 @@ class HarborSignIns(HarborTokens):
         scopes: Sequence[str] | None = None,
         provider: Provider | None = None,
         challenge: Challenge | None = None,
+        port: int | None = None,
         anew: bool = False,
     ) -> LoginSession:
         """Begin a sign-in and return it with its URL, for a front end to show.
@@ -50,6 +52,8 @@ class HarborSignIns(HarborTokens):
             provider: The provider, where it is not known by name yet.
             challenge: What the server answered to a request without a good
                 token, which spares asking it.
+            port: The loopback port to wait at; any free one, or what the
+                provider demands, when left out.
             anew: Register a new client although one is stored.
 
         Raises:
@@ -57,7 +61,9 @@ class HarborSignIns(HarborTokens):
         """
         from harbor_oauth.login import LoginSession  # noqa: PLC0415 - late
 
-        provider, resource, key, asked = self._what(grant, account, scopes, provider, challenge)
+        provider, resource, key, asked = self._what(
+            grant, account, scopes, provider, challenge, port
+        )
         return LoginSession(self._login_parts(), provider, resource, key, asked).begin(anew=anew)
 
     def begin_device_login(
@@ -86,7 +92,7 @@ class HarborSignIns(HarborTokens):
         """
         from harbor_oauth.login.device import DeviceSession  # noqa: PLC0415 - late
 
-        provider, resource, key, asked = self._what(grant, account, scopes, provider, None)
+        provider, resource, key, asked = self._what(grant, account, scopes, provider)
         parts = self._login_parts()
         session = DeviceSession(parts, provider, resource, key, asked, sleep=self._sleep)
         return session.begin(anew=anew)
@@ -98,6 +104,7 @@ class HarborSignIns(HarborTokens):
         *,
         account: str | None = None,
         scopes: Sequence[str] | None = None,
+        provider: Provider | None = None,
         timeout: float | None = None,
     ) -> GrantStatus:
         """Sign a person in at another device and keep the grant.
@@ -107,6 +114,7 @@ class HarborSignIns(HarborTokens):
             on_codes: Shows the session's `user_code` and `verification_uri`.
             account: The account label, in place of the one in `grant`.
             scopes: What to ask for, in place of the default.
+            provider: The provider, where it is not known by name yet.
             timeout: Seconds to wait; None waits until the codes end.
 
         Returns:
@@ -115,7 +123,8 @@ class HarborSignIns(HarborTokens):
         Raises:
             HarborError: See `DeviceSession.begin` and `DeviceSession.wait`.
         """
-        with self.begin_device_login(grant, account=account, scopes=scopes) as session:
+        begun = self.begin_device_login(grant, account=account, scopes=scopes, provider=provider)
+        with begun as session:
             on_codes(session)
             return self._signed_in(session.wait(timeout))
 
@@ -125,7 +134,8 @@ class HarborSignIns(HarborTokens):
         account: str | None,
         scopes: Sequence[str] | None,
         provider: Provider | None,
-        challenge: Challenge | None,
+        challenge: Challenge | None = None,
+        port: int | None = None,
     ) -> tuple[Provider, Resource, GrantKey, Asked]:
         """Return whom to sign in to, what for, the grant's key and what to ask for."""
         from harbor_oauth.login import Asked  # noqa: PLC0415 - late
@@ -144,6 +154,7 @@ class HarborSignIns(HarborTokens):
             ceiling=self.scope_ceiling(str(key), grant),
             challenge=challenge,
             found=None if challenge else self._just_found(key),
+            port=port,
         )
         return provider, resource, key, asked
 
@@ -206,7 +217,7 @@ class HarborSignIns(HarborTokens):
         ends, found = self._found.pop((key.provider, key.resource), (0.0, None))
         return found if self._monotonic() < ends else None
 
-    def login(
+    def login(  # noqa: PLR0913 - each is a choice of its own
         self,
         grant: str,
         *,
@@ -215,7 +226,9 @@ class HarborSignIns(HarborTokens):
         provider: Provider | None = None,
         timeout: float = _DEFAULT_TIMEOUT,
         on_url: Callable[[str], None] | None = None,
+        present: Present | None = None,
         challenge: Challenge | None = None,
+        port: int | None = None,
     ) -> GrantStatus:
         """Sign a person in through the browser and keep the grant.
 
@@ -230,8 +243,13 @@ class HarborSignIns(HarborTokens):
             timeout: Seconds to wait for the person.
             on_url: Called with the URL before the browser opens; without it, a
                 browser that cannot be opened is an error.
+            present: Brings the sign-in to the person, in place of `on_url` and
+                of opening the browser: given the `LoginSession`, it returns a
+                context manager, which is left when the wait is over. A front
+                end shows the URL there, and submits what a person pasted.
             challenge: What the server answered to a request without a good
                 token, which spares asking it.
+            port: The loopback port to wait at.
 
         Returns:
             The new grant's status.
@@ -251,21 +269,29 @@ class HarborSignIns(HarborTokens):
                 scopes=scopes,
                 provider=provider,
                 challenge=challenge,
+                port=port,
                 anew=anew,
             ),
             timeout,
-            on_url,
+            present or self._presenting(on_url),
         )
 
     def _sign_in(
         self,
         begin: Callable[[bool], LoginSession],
         timeout: float,
-        on_url: Callable[[str], None] | None,
+        present: Present,
     ) -> GrantStatus:
         from harbor_oauth.login.sign_in import sign_in  # noqa: PLC0415 - late
 
-        return self._signed_in(sign_in(begin, lambda url: self._show(url, on_url), timeout))
+        return self._signed_in(sign_in(begin, present, timeout))
+
+    def _presenting(self, on_url: Callable[[str], None] | None) -> Present:
+        def present(session: LoginSession) -> AbstractContextManager[None]:
+            self._show(session.url, on_url)
+            return nullcontext()
+
+        return present
 
     def _signed_in(self, record: GrantRecord) -> GrantStatus:
         key = GrantKey(record.provider, record.resource_name, record.account_label)
@@ -275,13 +301,21 @@ class HarborSignIns(HarborTokens):
     def _show(self, url: str, on_url: Callable[[str], None] | None) -> None:
         if on_url is not None:
             on_url(url)
-        if not self._open(url) and on_url is None:
+        if not self.open_browser(url) and on_url is None:
             raise BrowserError(
                 "No browser could be opened on this machine.",
                 next_step="Set BROWSER, or pass on_url= to show the URL to the person.",
             )
 
-    def _open(self, url: str) -> bool:
+    def open_browser(self, url: str) -> bool:
+        """Open a sign-in's URL in the person's own browser, if there is one.
+
+        Returns:
+            Whether a browser took it.
+
+        Raises:
+            BrowserError: The URL must not be opened.
+        """
         if self._browser is not None:
             return self._browser(url)
         from harbor_oauth.login.browser import open_browser  # noqa: PLC0415 - late
@@ -343,7 +377,7 @@ class HarborSignIns(HarborTokens):
             return begun[-1]
 
         try:
-            return await asyncio.to_thread(self._sign_in, begin, timeout, on_url)
+            return await asyncio.to_thread(self._sign_in, begin, timeout, self._presenting(on_url))
         except asyncio.CancelledError:
             for session in begun:
                 session.cancel()

@@ -12,7 +12,7 @@ import click
 from harbor_oauth.cli.context import Front
 from harbor_oauth.cli.failures import report
 from harbor_oauth.cli.lazy import LazyCommand, LazyGroup
-from harbor_oauth.cli.output import example
+from harbor_oauth.cli.output import example, speak
 from harbor_oauth.cli.terminal import choose_vault, interactive, say_how_it_came
 from harbor_oauth.errors import HarborError, VaultMovedError, VaultNotInitializedError
 
@@ -32,8 +32,14 @@ _COMMANDS: Final = {
     "Grants": (
         LazyCommand("charter", "login", "grants:charter", "Sign in, or sign in again."),
         LazyCommand("revoke", "logout", "grants:revoke", "End a grant at its server and here."),
-        LazyCommand("papers", "status", "grants:papers", "List the grants and their state."),
-        LazyCommand("token", None, "grants:token", "Print a valid access token."),
+        LazyCommand("papers", "status", "papers:papers", "List the grants, or own an app."),
+        LazyCommand("token", None, "token:token", "Print a valid access token."),
+        LazyCommand("exec", None, "token:exec_", "Run a program with tokens."),
+        LazyCommand(
+            "credentials", None, "token:credentials", "Answer programs that ask for credentials."
+        ),
+        LazyCommand("why", None, "explaining:why", "Say why a grant works or does not."),
+        LazyCommand("forecast", None, "explaining:forecast", "Say when to sign in again."),
     ),
     "Gateway": (
         LazyCommand(
@@ -54,6 +60,9 @@ _COMMANDS: Final = {
             "client_metadata:client_metadata",
             "Make or check a client ID metadata document.",
         ),
+        LazyCommand("completion", None, "completion:completion", "Complete words in a shell."),
+        LazyCommand("doctor", None, "doctor:doctor", "Find what is wrong."),
+        LazyCommand("leave", None, "leave:leave", "End every grant and remove what Harbor keeps."),
         LazyCommand("demo", None, "more:demo", "See a whole sign-in against practice servers."),
     ),
 }
@@ -92,11 +101,18 @@ def root(ctx: click.Context) -> None:
 def run(argv: Sequence[str], harbor: Harbor | None = None) -> int:
     """Run one command and turn what it raises into text and an exit code."""
     front = Front(harbor)
+    speak(_plain_names() if argv and argv[0] in _plain_names().values() else {})
     try:
         with contextlib.closing(front):  # which says so if a refreshed pair could not be stored
             return _attempt(front, argv)
     except (HarborError, click.ClickException, OSError, click.Abort, KeyboardInterrupt) as error:
-        return report(error)
+        return report(error, as_json="--json" in argv)
+
+
+def _plain_names() -> dict[str, str]:
+    """Return the commands that have a plain name too, and that name."""
+    rows = (row for section in _COMMANDS.values() for row in section)
+    return {row.name: row.alias for row in rows if row.alias}
 
 
 def _attempt(front: Front, argv: Sequence[str]) -> int:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
 from harbor_oauth.cli.context import pass_harbor
 from harbor_oauth.cli.output import example, note, result, warn
+from harbor_oauth.cli.sign_in import SignIn, sign_in_options
 
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor, LogoutResult
     from harbor_oauth.fleet.docking import Docked
+    from harbor_oauth.fleet.hosts import RemoteServer
     from harbor_oauth.fleet.undocking import Undocked
 
-__all__ = ["dock", "show_url", "undock"]
+__all__ = ["dock", "undock"]
 
 
 class _DockCommand(click.Command):
@@ -72,6 +75,7 @@ def _pairs(separator: str, form: str) -> Callable[..., dict[str, str]]:
         "harbor dock linear",
         "harbor dock linear --account work --name linear-work",
         "harbor dock google --server google-drive",
+        "harbor dock --from cursor",
         "harbor dock --name wiki --url https://wiki.example/mcp",
         "harbor dock --name maps --url https://maps.example/mcp -H 'X-Api-Key: vault:maps-key'",
         "harbor dock --name files --command npx --env KEY=vault:files-key -y some-server /tmp",
@@ -103,82 +107,102 @@ def _pairs(separator: str, form: str) -> Callable[..., dict[str, str]]:
 )
 @click.option("--account", metavar="LABEL", help="A label, to keep several accounts apart.")
 @click.option("--skip-auth", is_flag=True, help="Do not sign in.")
+@click.option("--from", "host", metavar="HOST", help="Offer the remote servers of an MCP host.")
+@click.option("--yes", is_flag=True, help="With --from: dock them all; ask nothing.")
+@sign_in_options
 @pass_harbor
-def dock(  # noqa: PLR0913 - one parameter for each option
+def dock(
     harbor: Harbor,
+    /,
     *,
-    words: tuple[str, ...],
-    server: str | None,
-    all_servers: bool,
-    name: str | None,
-    url: str | None,
-    command: str | None,
-    headers: dict[str, str],
-    env: dict[str, str],
-    account: str | None,
-    skip_auth: bool,
+    host: str | None,
+    yes: bool,
+    **given: Any,  # noqa: ANN401 - the options, by name
 ) -> None:
     """Sign in to a server and add it to the fleet.
 
     Docking twice changes nothing.
     """
-    from harbor_oauth.fleet.docking import (
-        dock_all_servers,
-        dock_command,
-        dock_provider,
-        dock_url,
-    )
-
-    if (server or all_servers) and (command or url):
-        raise click.UsageError("--server and --all-servers go with a provider.")
-    docking: Iterable[Docked]
-    if command is not None:
-        if url or headers or account or not name:
-            raise click.UsageError("--command goes with --name, --env and arguments only.")
-        docking = [dock_command(harbor, name, command, words, env=env)]
-    elif url is not None:
-        if words or not name:
-            raise click.UsageError("--url goes with --name, and without a provider.")
-        docking = [
-            dock_url(
-                harbor,
-                name,
-                url,
-                headers=headers,
-                env=env,
-                account=account,
-                skip_auth=skip_auth,
-                on_url=show_url,
-            )
-        ]
-    elif len(words) != 1 or headers or env:
-        raise click.UsageError("Name one provider, or use --name with --url or --command.")
-    elif all_servers:
-        if server or name:
-            raise click.UsageError("--all-servers goes without --server and --name.")
-        docking = dock_all_servers(
-            harbor, words[0], account=account, skip_auth=skip_auth, on_url=show_url
-        )
-    else:
-        docking = [
-            dock_provider(
-                harbor,
-                words[0],
-                server=server,
-                name=name,
-                account=account,
-                skip_auth=skip_auth,
-                on_url=show_url,
-            )
-        ]
-    for docked in docking:
+    sign_in = SignIn(harbor, **{name: given.pop(name) for name in SignIn.options()})
+    wanted = _Wanted(**given)
+    if host is not None:
+        _dock_from(harbor, sign_in, wanted, host, everything=yes)
+        return
+    if yes:
+        raise click.UsageError("--yes goes with --from.")
+    for docked in _dockings(harbor, sign_in, wanted):
         _show_docked(docked)
 
 
-def show_url(url: str) -> None:
-    """Show where to sign in, before a browser opens."""
-    note("Your browser opens; sign in there. If it does not, open this URL:")
-    note(f"  {url}")
+@attrs.frozen
+class _Wanted:
+    """What is to be docked, as the options say it."""
+
+    words: tuple[str, ...]
+    server: str | None
+    all_servers: bool
+    name: str | None
+    url: str | None
+    command: str | None
+    headers: dict[str, str]
+    env: dict[str, str]
+    account: str | None
+    skip_auth: bool
+
+    def check(self) -> None:
+        """Refuse options that do not go together."""
+        one_of_provider = self.server or self.all_servers
+        if one_of_provider and (self.command or self.url):
+            raise click.UsageError("--server and --all-servers go with a provider.")
+        if self.command is not None:
+            if self.url or self.headers or self.account or not self.name:
+                raise click.UsageError("--command goes with --name, --env and arguments only.")
+        elif self.url is not None:
+            if self.words or not self.name:
+                raise click.UsageError("--url goes with --name, and without a provider.")
+        elif len(self.words) != 1 or self.headers or self.env:
+            raise click.UsageError("Name one provider, or use --name with --url or --command.")
+        elif self.all_servers and (self.server or self.name):
+            raise click.UsageError("--all-servers goes without --server and --name.")
+
+
+def _dockings(harbor: Harbor, sign_in: SignIn, wanted: _Wanted) -> Iterable[Docked]:
+    from harbor_oauth.fleet import docking
+
+    wanted.check()
+    how: dict[str, Any] = {
+        "account": wanted.account,
+        "skip_auth": wanted.skip_auth,
+        "sign_in": sign_in,
+    }
+    if wanted.command is not None:
+        command, name = wanted.command, wanted.name or ""
+        return [docking.dock_command(harbor, name, command, wanted.words, env=wanted.env)]
+    if wanted.url is not None:
+        how |= {"headers": wanted.headers, "env": wanted.env}
+        return [docking.dock_url(harbor, wanted.name or "", wanted.url, **how)]
+    (provider,) = wanted.words
+    if wanted.all_servers:
+        return docking.dock_all_servers(harbor, provider, **how)
+    how |= {"server": wanted.server, "name": wanted.name}
+    return [docking.dock_provider(harbor, provider, **how)]
+
+
+def _dock_from(
+    harbor: Harbor, sign_in: SignIn, wanted: _Wanted, host: str, *, everything: bool
+) -> None:
+    from harbor_oauth.cli.from_host import dock_from
+    from harbor_oauth.fleet.docking import dock_url
+
+    others = attrs.evolve(wanted, account=None, skip_auth=False)
+    if any(attrs.astuple(others)):
+        raise click.UsageError("--from goes with --yes, --account and how to sign in only.")
+
+    def dock_one(found: RemoteServer) -> Docked:
+        how: dict[str, Any] = {"account": wanted.account, "skip_auth": wanted.skip_auth}
+        return dock_url(harbor, found.name, found.url, sign_in=sign_in, **how)
+
+    dock_from(harbor, host, dock_one, everything=everything)
 
 
 def _show_docked(docked: Docked) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import Final
 
 import click
 
-from harbor_oauth.cli.output import note
+from harbor_oauth.cli.output import note, spoken
 from harbor_oauth.errors import (
     ClientRequiredError,
     FlowCancelledError,
@@ -34,12 +35,16 @@ def exit_code(error: HarborError) -> int:
     return TRY_AGAIN if error.retryable else ERROR
 
 
-def report(error: BaseException) -> int:
-    """Print one failure to standard error and return its exit code."""
+def report(error: BaseException, *, as_json: bool = False) -> int:
+    """Print one failure to standard error and return its exit code.
+
+    Args:
+        error: What was raised.
+        as_json: Print it for a program.
+    """
+    if as_json and isinstance(error, HarborError | click.ClickException | OSError):
+        return _report_json(error)
     match error:
-        case BrokenPipeError():
-            _discard_output()
-            return ERROR
         case click.Abort() | KeyboardInterrupt():
             note("cancelled")
             return USAGE
@@ -49,17 +54,56 @@ def report(error: BaseException) -> int:
             return USAGE
         case click.ClickException():
             _print(error.format_message())
-            return ERROR
         case HarborError():
             _print(error.message, error.next_step)
             if error.retry_after is not None:
                 note(f"try again in {error.retry_after:.0f} s", "next:")
             return exit_code(error)
+        case BrokenPipeError():
+            _discard_output()
         case OSError():
-            where = f" ({error.filename})" if error.filename else ""
-            _print(f"{error.strerror or error}{where}")
-            return ERROR
-    raise error
+            _print(_sentence(error))
+        case _:
+            raise error
+    return ERROR
+
+
+def _report_json(error: HarborError | click.ClickException | OSError) -> int:
+    if isinstance(error, BrokenPipeError):
+        _discard_output()
+        return ERROR
+    click.echo(_json(error), err=True)
+    return _code(error)
+
+
+def _json(error: HarborError | click.ClickException | OSError) -> str:
+    import json
+
+    told = error if isinstance(error, HarborError) else HarborError(_sentence(error))
+    name = type(error).__name__.removesuffix("Error")
+    return json.dumps(
+        {
+            "error": re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower() or "error",
+            "message": told.message,
+            "grant": getattr(error, "grant", None),
+            "retryable": told.retryable,
+            "retry_after": told.retry_after,
+            "next": spoken(told.next_step.replace("Run: ", "")) or None,
+        }
+    )
+
+
+def _sentence(error: click.ClickException | OSError) -> str:
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    where = f" ({error.filename})" if error.filename else ""
+    return f"{error.strerror or error}{where}"
+
+
+def _code(error: HarborError | click.ClickException | OSError) -> int:
+    if isinstance(error, HarborError):
+        return exit_code(error)
+    return USAGE if isinstance(error, click.UsageError) else ERROR
 
 
 def _print(message: str, next_step: str = "") -> None:

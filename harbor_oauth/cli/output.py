@@ -7,11 +7,31 @@ errors go to standard error.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import click
 
-__all__ = ["example", "iso", "note", "plain", "result", "result_json", "table", "warn", "when"]
+__all__ = [
+    "example",
+    "fitted",
+    "iso",
+    "note",
+    "plain",
+    "result",
+    "result_json",
+    "speak",
+    "spoken",
+    "table",
+    "warn",
+    "when",
+]
+
+_COMMAND: Final = re.compile(r"\bharbor ([a-z-]+)")
+_NARROWEST: Final = 8
+"""Columns below which a cell would say nothing."""
 
 
 def plain(text: str) -> str:
@@ -30,7 +50,7 @@ def plain(text: str) -> str:
 
 def result(line: str) -> None:
     """Print a line of what was asked for."""
-    click.echo(plain(line))
+    click.echo(spoken(plain(line)))
 
 
 def result_json(value: object) -> None:
@@ -40,9 +60,26 @@ def result_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
+_SPOKEN: dict[str, str] = {}
+"""Names of commands to the ones that the person uses for them."""
+
+
+def speak(names: Mapping[str, str]) -> None:
+    """Say which names of commands to use in hints, in place of Harbor's own."""
+    _SPOKEN.clear()
+    _SPOKEN.update(names)
+
+
+def spoken(text: str) -> str:
+    """Return a text with the commands in it by the names that the person uses."""
+    if not _SPOKEN:
+        return text
+    return _COMMAND.sub(lambda found: f"harbor {_SPOKEN.get(found[1], found[1])}", text)
+
+
 def note(line: str, label: str = "", *, colour: str = "") -> None:
     """Print a line to standard error, behind a label such as ``error:``."""
-    text = plain(line)
+    text = spoken(plain(line))
     if label:
         bare = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
         text = f"{label if bare else click.style(label, fg=colour or None, bold=True)} {text}"
@@ -55,12 +92,31 @@ def warn(line: str) -> None:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under headings, in columns as wide as their widest cell."""
+    """Print rows under headings, in columns as wide as their widest cell.
+
+    At a terminal the widest columns give way until the rows fit its window.
+    """
     cells = [list(headings), *([plain(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    if sys.stdout.isatty():
+        import shutil
+
+        widths = fitted(widths, shutil.get_terminal_size().columns)
     for row in cells:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        line = "  ".join(_cut(cell, width) for cell, width in zip(row, widths, strict=True))
         click.echo(line.rstrip())
+
+
+def fitted(widths: Sequence[int], window: int) -> list[int]:
+    """Return the widths of columns that fit a window, two blanks between them."""
+    room, left = window - 2 * (len(widths) - 1), list(widths)
+    while sum(left) > room and max(left) > _NARROWEST:
+        left[left.index(max(left))] -= 1
+    return left
+
+
+def _cut(cell: str, width: int) -> str:
+    return cell.ljust(width) if len(cell) <= width else f"{cell[: width - 1]}…"
 
 
 def when(seconds: float | None) -> str:

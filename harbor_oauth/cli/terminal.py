@@ -19,6 +19,7 @@ __all__ = [
     "ask_passphrase",
     "choose_vault",
     "interactive",
+    "read_line",
     "read_secret",
     "say_how_it_came",
     "screen",
@@ -30,6 +31,17 @@ _LIMIT: Final = 64 * 1024
 def interactive() -> bool:
     """Say whether a person can be asked: both ends of the conversation are a terminal."""
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def read_line(seconds: float) -> str | None:
+    """Wait so long for a line that a person types; None if none came.
+
+    Raises:
+        EOFError: No more will come.
+    """
+    from harbor_oauth.fleet.surroundings import read_line as read
+
+    return read(seconds)
 
 
 def screen() -> bool:

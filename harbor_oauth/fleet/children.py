@@ -16,7 +16,7 @@ from harbor_oauth.platform.children import BASE_VARIABLES, replace_process
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor
 
-__all__ = ["Child", "prepare", "start"]
+__all__ = ["Child", "become", "prepare", "start"]
 
 _PREFIXES: Final = ("LC_", "XDG_")
 # How to reach the network from here, and whom to trust there.
@@ -95,6 +95,15 @@ def start(
             f"{child.argv[0]} of {child.name!r} cannot be started: {error.strerror}.",
             next_step="Check that it is a program for this machine.",
         ) from None
+
+
+def become(argv: Sequence[str], env: Mapping[str, str]) -> int:
+    """Let a program take this one's place; returns its exit code where the system cannot do that.
+
+    Raises:
+        OSError: The system refused to start it.
+    """
+    return replace_process(argv, env)
 
 
 def _base(environ: Mapping[str, str]) -> dict[str, str]:

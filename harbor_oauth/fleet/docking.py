@@ -7,8 +7,9 @@ fails or is interrupted leaves the fleet as it was.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
@@ -43,12 +44,23 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Docked",
+    "SignIn",
     "dock_all_servers",
     "dock_command",
     "dock_provider",
     "dock_url",
     "server",
 ]
+
+
+class SignIn(Protocol):
+    """Signs a person in for a docking, as `Harbor.login` does."""
+
+    def __call__(
+        self, grant: str, *, provider: Provider | None, scopes: Sequence[str] | None
+    ) -> GrantStatus:
+        """Return the new grant's status, or raise what says why there is none."""
+        ...
 
 
 @attrs.frozen
@@ -102,6 +114,7 @@ def dock_provider(
     account: str | None = None,
     skip_auth: bool = False,
     on_url: Callable[[str], None] | None = None,
+    sign_in: SignIn | None = None,
 ) -> Docked:
     """Dock a server that a provider declares.
 
@@ -113,6 +126,7 @@ def dock_provider(
         account: A label, to keep several accounts of one provider apart.
         skip_auth: Do not sign in now.
         on_url: Called with the URL to sign in at, before a browser opens.
+        sign_in: Signs in, in place of `Harbor.login`, which `on_url` is for.
 
     Raises:
         ConfigurationError: The provider is unknown, declares no such server,
@@ -126,9 +140,8 @@ def dock_provider(
         harbor,
         planned.entry,
         provider,
-        sign_in=not skip_auth,
+        sign_in=None if skip_auth else _signing_in(harbor, on_url, sign_in),
         needs=planned.needs,
-        on_url=on_url,
     )
     return attrs.evolve(docked, others=undocked(harbor, provider))
 
@@ -140,6 +153,7 @@ def dock_all_servers(
     account: str | None = None,
     skip_auth: bool = False,
     on_url: Callable[[str], None] | None = None,
+    sign_in: SignIn | None = None,
 ) -> Iterator[Docked]:
     """Dock every server that a provider declares, with one sign-in for each grant.
 
@@ -152,6 +166,7 @@ def dock_all_servers(
         account: A label, to keep several accounts of one provider apart.
         skip_auth: Do not sign in now.
         on_url: Called with the URL to sign in at, before a browser opens.
+        sign_in: Signs in, in place of `Harbor.login`, which `on_url` is for.
 
     Yields:
         What each docking did, as it is done.
@@ -168,16 +183,20 @@ def dock_all_servers(
     asked: set[str | None] = set()
     for each in planned:
         # A person who granted less than was asked for is not asked again at once.
-        sign_in = not skip_auth and each.entry.grant not in asked
+        asking = not skip_auth and each.entry.grant not in asked
         docked = _dock(
-            harbor, each.entry, provider, sign_in=sign_in, needs=each.needs, on_url=on_url
+            harbor,
+            each.entry,
+            provider,
+            sign_in=_signing_in(harbor, on_url, sign_in) if asking else None,
+            needs=each.needs,
         )
         if docked.signed_in:
             asked.add(each.entry.grant)
         yield docked
 
 
-def dock_url(
+def dock_url(  # noqa: PLR0913 - each is a choice of its own
     harbor: Harbor,
     name: str,
     url: str,
@@ -187,6 +206,7 @@ def dock_url(
     account: str | None = None,
     skip_auth: bool = False,
     on_url: Callable[[str], None] | None = None,
+    sign_in: SignIn | None = None,
 ) -> Docked:
     """Dock a remote server by its URL.
 
@@ -203,6 +223,7 @@ def dock_url(
         account: A label for the account, to keep several apart.
         skip_auth: The server needs no sign-in.
         on_url: Called with the URL to sign in at, before a browser opens.
+        sign_in: Signs in, in place of `Harbor.login`, which `on_url` is for.
 
     Raises:
         ConfigurationError: A name, header or reference breaks a rule.
@@ -228,12 +249,12 @@ def dock_url(
     docked = harbor.settings.servers.get(name)
     entry = agreeing(docked, ServerEntry(name=name, url=url, grant=grant, headers=headers, env=env))
     if skip_auth or authenticated:
-        return _dock(harbor, entry, None, sign_in=False, on_url=on_url)
+        return _dock(harbor, entry, None)
     provider = provider_of(harbor, name, url)
     # A docked server's answer is known: docking it again asks nobody.
     if (entry.grant is None or account is not None) and not harbor.needs_no_token(provider):
         entry = attrs.evolve(entry, grant=grant_name(provider, "mcp", account))
-    return _dock(harbor, entry, provider, sign_in=entry.grant is not None, on_url=on_url)
+    return _dock(harbor, entry, provider, sign_in=_signing_in(harbor, on_url, sign_in))
 
 
 def dock_command(
@@ -265,7 +286,7 @@ def dock_command(
             next_step="Hand it over in the environment: --env NAME=vault:KEY",
         )
     entry = ServerEntry(name=name, command=command, args=args, env=env)
-    return _dock(harbor, entry, None, sign_in=False, on_url=None)
+    return _dock(harbor, entry, None)
 
 
 def _dock(
@@ -273,20 +294,19 @@ def _dock(
     entry: ServerEntry,
     provider: Provider | None,
     *,
-    sign_in: bool,
-    on_url: Callable[[str], None] | None,
+    sign_in: SignIn | None = None,
     needs: tuple[str, ...] = (),
 ) -> Docked:
     docked = harbor.settings.servers.get(entry.name)
     entry = agreeing(docked, entry)
     check_writable(harbor.settings)
     status = harbor.grant_status(entry.grant) if entry.grant else None
-    signing_in = sign_in and not usable(harbor, entry, needs)
+    signing_in = sign_in is not None and bool(entry.grant) and not usable(harbor, entry, needs)
     with contextlib.ExitStack() as stack:
-        if signing_in and entry.grant:
+        if sign_in and signing_in and entry.grant:
             stack.enter_context(_undone_on_failure(harbor, entry.grant, status))
             scopes = scopes_to_ask(provider, entry.grant, needs, status) if provider else None
-            status = harbor.login(entry.grant, provider=provider, scopes=scopes, on_url=on_url)
+            status = sign_in(entry.grant, provider=provider, scopes=scopes)
         absent = missing(harbor, [*entry.headers.values(), *entry.env.values()])
         ready = not absent and (entry.grant is None or status is not None)
         tools = count_tools(harbor, entry) if entry.url and ready else None
@@ -303,6 +323,12 @@ def _dock(
         missing=tuple(str(reference.key) for reference in absent),
         next_command=_next_command(entry, status, absent),
     )
+
+
+def _signing_in(
+    harbor: Harbor, on_url: Callable[[str], None] | None, sign_in: SignIn | None
+) -> SignIn:
+    return sign_in or functools.partial(harbor.login, on_url=on_url)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,14 @@ from harbor_oauth.vault.names import parse_grant_name
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor
 
-__all__ = ["agreeing", "check_free", "check_origins", "grant_name", "provider_of"]
+__all__ = [
+    "agreeing",
+    "check_free",
+    "check_origins",
+    "grant_name",
+    "provider_of",
+    "read_only_scopes",
+]
 
 
 def agreeing(docked: ServerEntry | None, entry: ServerEntry) -> ServerEntry:
@@ -99,3 +106,20 @@ def check_origins(harbor: Harbor, url: str, headers: Mapping[str, str]) -> None:
                 f"The token of {reference.grant} must not be sent to {origin(url)}.",
                 next_step=f"It is for {', '.join(resource.allowed_origins)} only.",
             )
+
+
+def read_only_scopes(harbor: Harbor, grant: str, provider: Provider | None) -> tuple[str, ...]:
+    """Return the scopes of a grant that is for reading only.
+
+    Raises:
+        ConfigurationError: The provider does not say which those are.
+    """
+    name = parse_grant_name(grant)
+    provider = provider or harbor.provider(name.provider)
+    resource = provider.resource(name.resource)
+    if resource.read_only_scopes is None:
+        raise ConfigurationError(
+            f"{provider.display_name} does not say which scopes are for reading only.",
+            next_step="Name them: --scope SCOPE, once for each.",
+        )
+    return resource.read_only_scopes

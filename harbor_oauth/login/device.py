@@ -22,10 +22,10 @@ from harbor_oauth.errors import (
 from harbor_oauth.flows import discover, look_up_account, register_client
 from harbor_oauth.flows.device import authorize_device, poll_device_token
 from harbor_oauth.flows.discovery import Discovery
+from harbor_oauth.login.asked import Asked, LoginParts
 from harbor_oauth.login.clients import ChosenClient, registered_client
 from harbor_oauth.login.pending import scopes_to_ask, token_endpoint
 from harbor_oauth.login.polling import Polling
-from harbor_oauth.login.session import Asked, LoginParts
 from harbor_oauth.login.storing import Redemption, held_grant, store_login
 from harbor_oauth.login.unchanged import check_unchanged
 from harbor_oauth.protocol.device import DeviceAuthorization

@@ -8,11 +8,9 @@ before, whatever is interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from typing import TYPE_CHECKING, Final, Self, cast
-from urllib.parse import urlsplit
-
-import attrs
+from urllib.parse import urlencode, urlsplit
 
 from harbor_oauth.errors import (
     ConfigurationError,
@@ -24,79 +22,34 @@ from harbor_oauth.errors import (
     RegistrationResponseError,
 )
 from harbor_oauth.flows import discover, exchange_code, look_up_account, register_client
-from harbor_oauth.flows.cache import MetadataCache
 from harbor_oauth.flows.discovery import Discovery
 from harbor_oauth.flows.pushed import push_authorization_request
-from harbor_oauth.login.clients import ChosenClient, ClientSources, registered_client
+from harbor_oauth.login.asked import Asked, LoginParts
+from harbor_oauth.login.clients import ChosenClient, registered_client
 from harbor_oauth.login.pending import Pending, prepare, scopes_to_ask, token_endpoint
 from harbor_oauth.login.storing import held_grant, store_login
 from harbor_oauth.login.unchanged import check_unchanged
 from harbor_oauth.protocol.authorization import parse_authorization_response
-from harbor_oauth.protocol.challenge import Challenge
 from harbor_oauth.protocol.http import HttpRequest, Transport, naming
 from harbor_oauth.providers import Provider, Resource
 from harbor_oauth.receiver import LoopbackReceiver
 from harbor_oauth.secret import Secret
-from harbor_oauth.tokens.dpop import DPoPNonces
 from harbor_oauth.tokens.keys import assertions, new_dpop_key, proving, thumbprint
-from harbor_oauth.vault import GrantKey, GrantRecord, Vault
+from harbor_oauth.vault import GrantKey, GrantRecord
 
 if TYPE_CHECKING:
     from harbor_oauth.receiver.loopback import LoopbackHost
 
-__all__ = ["DEFAULT_TIMEOUT", "Asked", "LoginParts", "LoginSession"]
+__all__ = ["DEFAULT_TIMEOUT", "LoginSession"]
 
 DEFAULT_TIMEOUT: Final = 300.0
 
 # What a server answers, without a redirect, to a client it has forgotten.
 _CLIENT_REFUSED: Final = frozenset({400, 401})
 
-
-@attrs.frozen
-class LoginParts:
-    """What a sign-in works with.
-
-    Attributes:
-        vault: Where the grant goes.
-        transport: How requests are sent.
-        clients: Where clients come from.
-        issuers_without_s256: Issuers with a stored exception.
-        client_name: What a registration is called on the consent page.
-        cache: Server metadata read before.
-        nonces: What servers want in proofs of possession (RFC 9449 §8).
-        clock: Unix seconds, UTC.
-        monotonic: Seconds that never go back.
-        entropy: A source of random bytes, such as `os.urandom`.
-    """
-
-    vault: Vault
-    transport: Transport
-    clients: ClientSources
-    issuers_without_s256: frozenset[str]
-    client_name: str
-    cache: MetadataCache
-    nonces: DPoPNonces
-    clock: Callable[[], float]
-    monotonic: Callable[[], float]
-    entropy: Callable[[int], bytes]
-
-
-@attrs.frozen
-class Asked:
-    """What is asked for, and what is known already.
-
-    Attributes:
-        scopes: What to ask for; the provider's or server's default when None.
-        ceiling: All that the user allows to be asked for; None for anything.
-        challenge: The server's answer to a request without a good token, which
-            spares asking it.
-        found: What was found out about the server a moment ago.
-    """
-
-    scopes: tuple[str, ...] | None = None
-    ceiling: tuple[str, ...] | None = None
-    challenge: Challenge | None = None
-    found: Discovery | None = None
+# Not a URL and no query. Shorter ones are a slip of the hand: a code is hard to
+# guess (RFC 6749 §10.10).
+_BARE_CODE: Final = re.compile(r"[!-%'-<>-~]{8,2048}")
 
 
 class LoginSession:
@@ -200,6 +153,8 @@ class LoginSession:
         """Choose a client and open the port its redirect URI names."""
         metadata = discovery.metadata
         chosen = self._parts.clients.choose(self._provider, self._resource, metadata, anew=anew)
+        if chosen and chosen.reused and chosen.port and self._asked.port not in {None, chosen.port}:
+            chosen = self._parts.clients.choose(self._provider, self._resource, metadata, anew=True)
         try:
             redirect_uri = self._open_port(chosen)
         except ReceiverBindError:
@@ -227,7 +182,7 @@ class LoginSession:
 
     def _open_port(self, client: ChosenClient | None) -> str:
         rule = self._resource.redirect
-        ports = rule.ports if client is None or client.port is None else (client.port,)
+        ports = self._ports(client)
         receiver: LoopbackReceiver[Secret] = LoopbackReceiver(
             host=cast("LoopbackHost", rule.host), ports=ports, clock=self._parts.monotonic
         )
@@ -236,6 +191,21 @@ class LoginSession:
             return rule.paste_uri or ""
         receiver.start()
         return receiver.redirect_uri
+
+    def _ports(self, client: ChosenClient | None) -> tuple[int, ...]:
+        """Return the ports to try, in order."""
+        allowed = self._resource.redirect.ports
+        registered = allowed if client is None or client.port is None else (client.port,)
+        wanted = self._asked.port
+        if wanted is None:
+            return registered
+        if wanted not in registered and registered != (0,):
+            raise ConfigurationError(
+                f"{self._provider.display_name} redirects to port "
+                f"{' or '.join(map(str, registered))} only, not to {wanted}.",
+                next_step="Leave the port out.",
+            )
+        return (wanted,)
 
     def _prepare(
         self, discovery: Discovery, client: ChosenClient, held: GrantRecord | None
@@ -308,21 +278,40 @@ class LoginSession:
         return self._begun().request.redirect_uri
 
     @property
+    def paste_only(self) -> bool:
+        """Whether no answer can arrive by itself: `submit` has to be given it."""
+        return self._resource.redirect.paste
+
+    @property
+    def offers_device_grant(self) -> bool:
+        """Whether the server lets a person confirm at another device (RFC 8628)."""
+        return self._begun().discovery.metadata.device_authorization_endpoint is not None
+
+    @property
     def reused_registration(self) -> bool:
         """Whether a stored registration is used, which the server may refuse."""
         return self._begun().client.reused
 
     def submit(self, redirected_to: str) -> None:
-        """Take the URL the browser was redirected to, pasted by a person.
+        """Take the URL the browser was redirected to, or the code, pasted by a person.
+
+        A bare code has no `state` to tell whose it is. Whoever pastes it where
+        this sign-in was begun stands for that, and the code verifier holds it to
+        this sign-in (RFC 9700 §2.1.1). Where the server promises to name its
+        issuer in the answer (RFC 9207), a bare code is refused.
 
         Args:
-            redirected_to: The whole URL, or its query.
+            redirected_to: The whole URL, its query, or the code alone.
 
         Raises:
             ProtocolError: It is not the answer to this sign-in, which goes on.
         """
         text = redirected_to.strip()
         query = urlsplit(text).query or text.lstrip("?")
+        pending = self._pending
+        bare = "://" not in text and _BARE_CODE.fullmatch(text)
+        if pending and bare and not pending.request.iss_required:
+            query = urlencode({"code": text, "state": pending.request.state.reveal()})
         if self._receiver is not None:
             self._receiver.submit(query)
 

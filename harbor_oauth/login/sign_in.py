@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TypeAlias
 
 from harbor_oauth.errors import TokenResponseError
 from harbor_oauth.login.session import LoginSession
 from harbor_oauth.vault import GrantRecord
 
-__all__ = ["sign_in"]
+__all__ = ["Present", "sign_in"]
+
+Present: TypeAlias = Callable[[LoginSession], AbstractContextManager[object]]
+"""Brings a sign-in to the person: entered before the wait for the answer, left after it."""
 
 
-def sign_in(
-    begin: Callable[[bool], LoginSession], show: Callable[[str], None], timeout: float
-) -> GrantRecord:
-    """Begin, show the URL, wait; register the client once more if the server forgot it.
+def sign_in(begin: Callable[[bool], LoginSession], present: Present, timeout: float) -> GrantRecord:
+    """Begin, present, wait; register the client once more if the server forgot it.
 
     Args:
         begin: Returns a session that has begun; told whether to register anew.
-        show: Brings the URL to the person.
+        present: Brings it to the person.
         timeout: Seconds to wait for the person, each time.
 
     Returns:
@@ -28,12 +31,11 @@ def sign_in(
         HarborError: See `LoginSession.begin` and `LoginSession.wait`.
     """
     with begin(False) as session:  # noqa: FBT003 - its one argument is named above
-        show(session.url)
         try:
-            return session.wait(timeout)
+            with present(session):
+                return session.wait(timeout)
         except TokenResponseError as error:
             if error.error != "invalid_client" or not session.reused_registration:
                 raise
-    with begin(True) as session:  # noqa: FBT003 - as above
-        show(session.url)
+    with begin(True) as session, present(session):  # noqa: FBT003 - as above
         return session.wait(timeout)

@@ -131,6 +131,26 @@ class Custody(SealedRecords):
             return False
         return True
 
+    def key_kind(self) -> str | None:
+        """Return the kind of the key source that keeps this vault's key; None without a vault."""
+        meta = self.storage.meta()
+        return None if meta is None else meta.key_source
+
+    def forget_key(self) -> str | None:
+        """Remove the vault's key from its key source: nobody opens the vault any more.
+
+        Returns:
+            The kind of the key source, or None if there is no vault.
+
+        Raises:
+            VaultError: The key source refused.
+        """
+        meta = self.storage.meta()
+        if meta is None:
+            return None
+        self._keys.source(meta).forget(meta.vault_id, meta.key_parameters)
+        return meta.key_source
+
     def backup(self, path: Path, passphrase: Secret) -> None:
         """Write the whole vault into a new file, which a passphrase opens.
 

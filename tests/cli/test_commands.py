@@ -42,7 +42,7 @@ def test_dock_a_provider_and_undock_it_by_argument(cli: Cli) -> None:
     """`harbor dock PROVIDER`, `harbor undock NAME`."""
     assert cli("add", "practice").out.startswith("Docked practice.\n")
     assert cli("remove", "practice", "--keep-grant").out == (
-        "Undocked practice.\nThe grant practice stays; to end it: harbor revoke practice\n"
+        "Undocked practice.\nThe grant practice stays; to end it: harbor logout practice\n"
     )
     assert cli("logout", "practice").out == "The grant practice is revoked and forgotten.\n"
 

@@ -196,6 +196,7 @@ def test_a_chunked_request_arrives_in_one_piece(raw: RunningGateway, server: Raw
 
 def test_pipelined_requests_are_answered_in_order(raw: RunningGateway, server: RawServer) -> None:
     """Two requests in one packet are two requests."""
+    server.answer = OK.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
     first = head("Content-Length: 7", start="POST /raw/first HTTP/1.1") + b'{"a":1}'
     last = head("Connection: close", "Content-Length: 2", start="POST /raw/last HTTP/1.1") + b"{}"
     answer = exchange(raw, first + last)

@@ -1,0 +1,74 @@
+"""Why a grant works or does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from harbor_oauth.fleet.forecast import renewal
+from harbor_oauth.fleet.providers import restore_step
+
+if TYPE_CHECKING:
+    from harbor_oauth.client import GrantStatus, Harbor
+    from harbor_oauth.vault import Event
+
+__all__ = ["Explanation", "explain"]
+
+
+@attrs.frozen
+class Explanation:
+    """Why a grant works or does not.
+
+    Attributes:
+        grant: Its name.
+        state: ``active``, ``dead``, ``damaged`` or ``absent``.
+        sentence: The cause, in one sentence.
+        next_step: The cure; empty where none is needed.
+        events: What happened to it, oldest first; never a token.
+    """
+
+    grant: str
+    state: str
+    sentence: str
+    next_step: str = ""
+    events: tuple[Event, ...] = ()
+
+
+def explain(harbor: Harbor, grant: str, now: float) -> Explanation:
+    """Explain a grant.
+
+    Args:
+        harbor: Keeps it.
+        grant: ``provider[/resource][@account]``.
+        now: Unix seconds, UTC.
+
+    Raises:
+        InvalidNameError: The name breaks the rules.
+        VaultError: The vault cannot be read.
+    """
+    if harbor.settings.token_from_environment(grant) is not None:
+        return Explanation(
+            grant, "active", f"The environment gives a token for {grant}; no other is looked for."
+        )
+    status = harbor.grant_status(grant)
+    if status is None:
+        return Explanation(
+            grant, "absent", f"Nobody has signed in to {grant}.", f"harbor dock {grant}"
+        )
+    sentence, cure = _sentence(harbor, status, now)
+    return Explanation(status.grant, status.state, sentence, cure, harbor.history(grant))
+
+
+def _sentence(harbor: Harbor, status: GrantStatus, now: float) -> tuple[str, str]:
+    again = f"harbor charter {status.grant} --again"
+    if status.state != "active":
+        cause = (status.cause or "its server ended it").rstrip(".")
+        return f"{status.grant} needs a sign-in: {cause}.", again
+    if step := restore_step(harbor, status.provider):
+        return f"{status.grant} works, but its provider is not installed any more.", step
+    if status.expires_at is not None and status.expires_at <= now:
+        if status.refreshable:
+            return f"{status.grant} works: its token is over, and the next use renews it.", ""
+        return f"The token of {status.grant} is over, and nothing can renew it.", again
+    return f"{status.grant} works; {renewal(harbor, status, now).reason}.", ""
