@@ -1,4 +1,4 @@
-"""Write docs/reference/cli.md from the help texts of the `harbor` command.
+"""Write docs/reference/cli.md and harbor.1 from the help texts of the `harbor` command.
 
 python scripts/cli_reference.py
 """
@@ -35,18 +35,24 @@ error. The exit status says who must act:
 `harbor run` ends with the status of the program it started. `NO_COLOR` switches colours off.
 """
 
+_EXIT_STATUS: Final = (
+    "0: done. 1: error. 2: wrong usage, or cancelled. 4: a person has to sign in. 75: try again."
+)
+
 
 def _commands() -> Iterator[tuple[str, click.Command]]:
     """Yield each command with the words that reach it, the overview first."""
-    yield "harbor", root
-    ctx = click.Context(root)
-    for name in root.list_commands(ctx):
-        command = root.get_command(ctx, name)
-        assert command is not None  # noqa: S101 - it was listed
-        yield f"harbor {name}", command
-        if isinstance(command, click.Group):
-            for part in command.list_commands(ctx):
-                yield f"harbor {name} {part}", command.commands[part]
+    yield from _below("harbor", root)
+
+
+def _below(words: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    yield words, command
+    if isinstance(command, click.Group):
+        ctx = click.Context(command)
+        for name in command.list_commands(ctx):
+            part = command.get_command(ctx, name)
+            assert part is not None  # noqa: S101 - it was listed
+            yield from _below(f"{words} {name}", part)
 
 
 def text() -> str:
@@ -59,7 +65,35 @@ def text() -> str:
     return "\n".join(parts)
 
 
+def manual() -> str:
+    """Return the manual page, in the macros of man(7)."""
+    lines = [
+        '.TH HARBOR 1 "" "harbor_oauth" "User Commands"',
+        ".SH NAME",
+        r"harbor \- give programs on this machine valid OAuth tokens",
+        ".SH SYNOPSIS",
+        r".B harbor",
+        r"COMMAND [OPTIONS] [ARGS]",
+        ".SH EXIT STATUS",
+        _EXIT_STATUS,
+        ".SH COMMANDS",
+    ]
+    for words, command in _commands():
+        settings = {**root.context_settings, **command.context_settings}
+        ctx = click.Context(command, info_name=words, terminal_width=78, **settings)
+        lines += [".SS " + _roff(words), ".nf", *map(_roff, command.get_help(ctx).splitlines())]
+        lines += [".fi"]
+    return "\n".join(lines) + "\n"
+
+
+def _roff(line: str) -> str:
+    """Return a line that begins no macro and holds no escape."""
+    escaped = line.replace("\\", r"\e").replace("-", r"\-")
+    return rf"\&{escaped}" if escaped.startswith((".", "'")) else escaped
+
+
 if __name__ == "__main__":
-    target = Path(sys.argv[1]) if sys.argv[1:] else TARGET
-    target.write_text(text(), encoding="utf-8")
-    print(f"Wrote {target}")
+    directory = Path(sys.argv[1]) if sys.argv[1:] else TARGET.parent
+    for name, made in (("cli.md", text()), ("harbor.1", manual())):
+        (directory / name).write_text(made, encoding="utf-8")
+        print(f"Wrote {directory / name}")

@@ -19,6 +19,9 @@ from harbor_oauth.testing import AuthorizationServer, McpServer
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="repeat the long generated tests 50 times")
+    parser.addoption(
+        "--write-transcripts", action="store_true", help="write docs/how-to/sign-in.md"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -109,12 +109,21 @@ def test_the_checker_refuses_a_wrong_line() -> None:
 
 # --- the reference ------------------------------------------------------------
 def test_the_command_reference_is_current(tmp_path: Path) -> None:
-    """docs/reference/cli.md is what scripts/cli_reference.py writes."""
+    """The page and the manual are what scripts/cli_reference.py writes."""
     # In its own process: click keeps help options from whoever asked for them first.
-    page = tmp_path / "cli.md"
-    done = python({**os.environ}, str(ROOT / "scripts" / "cli_reference.py"), str(page))
+    done = python({**os.environ}, str(ROOT / "scripts" / "cli_reference.py"), str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
-    current = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
+    for name in ("cli.md", "harbor.1"):
+        current = (DOCS / "reference" / name).read_text(encoding="utf-8")
+        assert (tmp_path / name).read_text(encoding="utf-8") == current
+
+
+def test_where_to_end_grants_is_current(tmp_path: Path) -> None:
+    """docs/how-to/lost-laptop.md is what scripts/lost_laptop.py makes of the plugins."""
+    page = tmp_path / "page.md"
+    done = python({**os.environ}, str(ROOT / "scripts" / "lost_laptop.py"), str(page))
+    assert (done.returncode, done.stderr) == (0, "")
+    current = (DOCS / "how-to" / "lost-laptop.md").read_text(encoding="utf-8")
     assert page.read_text(encoding="utf-8") == current
 
 

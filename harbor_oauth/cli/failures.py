@@ -63,6 +63,7 @@ def report(error: BaseException, *, as_json: bool = False) -> int:
             _discard_output()
         case OSError():
             _print(_sentence(error))
+            _discard_output_if_full()
         case _:
             raise error
     return ERROR
@@ -73,6 +74,7 @@ def _report_json(error: HarborError | click.ClickException | OSError) -> int:
         _discard_output()
         return ERROR
     click.echo(_json(error), err=True)
+    _discard_output_if_full()
     return _code(error)
 
 
@@ -110,6 +112,14 @@ def _print(message: str, next_step: str = "") -> None:
     note(message, "error:", colour="red")
     for line in next_step.splitlines():
         note(line.removeprefix("Run: "), "next:")
+
+
+def _discard_output_if_full() -> None:
+    """Spare the interpreter's end a second failure of the same kind."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard_output()
 
 
 def _discard_output() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from harbor_oauth.cli.terminal import interactive, read_secret
 
 if TYPE_CHECKING:
     from harbor_oauth.client import GrantStatus, Harbor
+    from harbor_oauth.fleet.forecast import Renewal
     from harbor_oauth.fleet.papers import ClientFile
     from harbor_oauth.secret import Secret
 
@@ -44,26 +46,33 @@ def papers(ctx: click.Context, *, as_json: bool) -> int | None:
 
 @pass_harbor
 def _list(harbor: Harbor, *, as_json: bool) -> int:
+    from harbor_oauth.fleet.forecast import renewal
     from harbor_oauth.fleet.providers import restore_step
 
     grants = harbor.status()
+    ahead = {status.grant: renewal(harbor, status, time.time()) for status in grants}
     gone = {
         provider: step
         for provider in dict.fromkeys(status.provider for status in grants)
         if (step := restore_step(harbor, provider))
     }
     if as_json:
-        result_json([_as_json(status, gone.get(status.provider)) for status in grants])
+        result_json(
+            [
+                _as_json(harbor, status, ahead[status.grant], gone.get(status.provider))
+                for status in grants
+            ]
+        )
     elif grants:
         table(
-            ("GRANT", "ACCOUNT", "STATE", "TOKEN ENDS", "RENEWS", "SCOPES"),
+            ("GRANT", "ACCOUNT", "STATE", "TOKEN ENDS", "SIGN IN AGAIN BY", "SCOPES"),
             [
                 (
                     status.grant,
                     status.account or "-",
-                    status.state,
+                    _state(harbor, status),
                     when(status.expires_at),
-                    "yes" if status.refreshable else "no",
+                    _when_again(ahead[status.grant]),
                     " ".join(status.scopes) or "-",
                 )
                 for status in grants
@@ -81,7 +90,19 @@ def _list(harbor: Harbor, *, as_json: bool) -> int:
     return SIGN_IN if dead else 0
 
 
-def _as_json(status: GrantStatus, restore: str | None) -> dict[str, object]:
+def _state(harbor: Harbor, status: GrantStatus) -> str:
+    if harbor.settings.token_from_environment(status.grant) is not None:
+        return "from environment"
+    return status.state
+
+
+def _when_again(ahead: Renewal) -> str:
+    return "-" if ahead.by is None else when(ahead.by)
+
+
+def _as_json(
+    harbor: Harbor, status: GrantStatus, ahead: Renewal, restore: str | None
+) -> dict[str, object]:
     return {
         "grant": status.grant,
         "provider": status.provider,
@@ -94,6 +115,8 @@ def _as_json(status: GrantStatus, restore: str | None) -> dict[str, object]:
         "expires_at": iso(status.expires_at),
         "obtained_at": iso(status.obtained_at),
         "refreshable": status.refreshable,
+        "sign_in_again_by": iso(ahead.by),
+        "from_environment": harbor.settings.token_from_environment(status.grant) is not None,
         "restore_provider": restore,
     }
 

@@ -285,8 +285,9 @@ def _translated(error: Exception) -> VaultError:
             "The keychain is locked.", next_step="Unlock it, then try again; nothing was changed."
         )
     if _ABSENT & names:
+        why = "" if isinstance(error, ImportError) else f" ({type(error).__name__})"
         return VaultUnavailableError(
-            f"There is no usable keychain here ({type(error).__name__}).",
+            f"There is no usable keychain here{why}.",
             next_step="Start one, or keep the key elsewhere: harbor chest init --key-file PATH",
         )
     return _denied(error)

@@ -173,7 +173,10 @@ def test_papers_list_grants_without_secrets(cli: Cli, harbor: Harbor) -> None:
         "STATE",
         "TOKEN",
         "ENDS",
-        "RENEWS",
+        "SIGN",
+        "IN",
+        "AGAIN",
+        "BY",
         "SCOPES",
     ]
     assert "active" in out
