@@ -125,6 +125,15 @@ class HarborParts:
                 raise
 
     @property
+    def home(self) -> Path:
+        """The configuration directory, known even where the configuration is broken.
+
+        Raises:
+            ConfigurationError: This user has no home directory.
+        """
+        return home_directory(self._environ) if self._home is None else self._home
+
+    @property
     def transport(self) -> Transport:
         """How requests are sent."""
         with self._lock:
