@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from harbor_oauth.login import LoginSession as LoginSession  # noqa: PLC0414 - as above
     from harbor_oauth.protocol.http import HttpRequest, HttpResponse
     from harbor_oauth.session import GrantSession
+    from harbor_oauth.settings import ServerEntry as ServerEntry  # noqa: PLC0414 - as above
     from harbor_oauth.tokens import AccessToken as AccessToken  # noqa: PLC0414 - as above
 
 __all__ = ["GrantStatus", "Harbor", "LogoutResult"]

@@ -23,7 +23,7 @@ from harbor_oauth.providers import (
 from harbor_oauth.providers.names import SHIPPED_PROVIDERS
 from harbor_oauth.registry import InstalledProvider, Registry
 from harbor_oauth.secret import Secret
-from harbor_oauth.settings import Settings, load_settings
+from harbor_oauth.settings import Settings, home_directory, load_settings
 from harbor_oauth.tokens.dpop import DPoPNonces
 from harbor_oauth.vault import GrantKey
 
