@@ -239,7 +239,7 @@ def test(options: argparse.Namespace) -> int:
     """Run the tests; arguments after `--` go to pytest."""
     tools = Tools()
     try:
-        environment = prepare(tools, "dev", "e2e", wanted=options.python)
+        environment = prepare(tools, "dev", "e2e", "desktop", wanted=options.python)
     except DevError as error:
         if options.if_present and "not on this machine" in str(error):
             print(f"{error} Its tests were left out.")
@@ -282,7 +282,7 @@ def empty_fragments(root: Path = ROOT) -> list[str]:
 def check(_options: argparse.Namespace) -> int:
     """Run linters, type checkers, the layer contracts; all of them, then a verdict."""
     tools = Tools()
-    environment = prepare(tools, "dev", "e2e")  # the types of what the tests import
+    environment = prepare(tools, "dev", "e2e", "desktop")  # the types of what the tests import
     failed = []
     for name, command in checks(environment).items():
         print(f"== {name}", flush=True)
@@ -312,6 +312,7 @@ def pin(_options: argparse.Namespace) -> int:
     tools(
         *("pip", "compile", "--quiet", "--universal", "--upgrade", "--python-version", "3.11"),
         *("--all-extras", "--group", "dev", "--group", "e2e", "--group", "bench"),
+        *("--group", "desktop"),
         *("--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links"),
         *(part for name in own for part in ("--no-emit-package", name)),
         *("--output-file", str(CONSTRAINTS), str(ROOT / "pyproject.toml")),

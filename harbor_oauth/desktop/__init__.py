@@ -1,0 +1,33 @@
+"""The desktop app: a native window on what the library does, and nothing of its own.
+
+What takes time runs in `work`, what is shown comes from `model`, and each page is
+a module of `pages`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the app; what the command `harbor-desktop` does.
+
+    Args:
+        argv: The arguments; the process's own when left out.
+
+    Returns:
+        The exit code.
+    """
+    if find_spec("PySide6") is None:
+        sys.stderr.write(
+            "error: The desktop app needs PySide6, which is not installed.\n"
+            "next: In the source tree: python -m pip install '.[desktop]'\n"
+        )
+        return 1
+    from harbor_oauth.desktop.app import run
+
+    return run(sys.argv if argv is None else list(argv))

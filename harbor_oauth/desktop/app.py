@@ -1,0 +1,260 @@
+"""Starts the app: one window on one Harbor, until it is closed."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import QByteArray, QMimeData, QObject, QSettings, QTimer, QUrl
+from PySide6.QtGui import QAction, QDesktopServices, QGuiApplication, QIcon
+from PySide6.QtWidgets import QApplication, QMenu, QSystemTrayIcon
+
+from harbor_oauth.desktop.icons import icon
+from harbor_oauth.desktop.instance import Instance
+from harbor_oauth.desktop.model import Snapshot, Watcher
+from harbor_oauth.desktop.pages import Context
+from harbor_oauth.desktop.problem import Problem
+from harbor_oauth.desktop.theme import LIGHT, Theme
+from harbor_oauth.desktop.unlocking import Passphrase
+from harbor_oauth.desktop.window import Window
+from harbor_oauth.desktop.work import Work
+from harbor_oauth.errors import HarborError
+
+if TYPE_CHECKING:
+    from harbor_oauth.client import Harbor
+
+__all__ = ["Desktop", "make_harbor", "run"]
+
+_SECRET_STAYS: Final = 30_000
+"""Milliseconds that a secret stays on the clipboard."""
+
+_WAKE: Final = 200
+"""Milliseconds after which a signal of the system is noticed."""
+
+
+class Desktop(QObject):
+    """One window and what it works with.
+
+    Args:
+        harbor: The library; closed with the window.
+        passphrase: What that Harbor asks for the vault's passphrase.
+        clock: Unix seconds, UTC.
+        open_url: Opens a web page; in the system's browser when left out.
+    """
+
+    def __init__(
+        self,
+        harbor: Harbor,
+        *,
+        passphrase: Passphrase | None = None,
+        clock: Callable[[], float] = time.time,
+        open_url: Callable[[str], bool] | None = None,
+        parent: QObject | None = None,
+    ) -> None:
+        """Make the window; nothing is read before `start`."""
+        super().__init__(parent)
+        self.harbor = harbor
+        self.work = Work(parent=self)
+        self.watcher = Watcher(harbor, self.work, parent=self)
+        self._passphrase = passphrase or Passphrase()
+        self._clock = clock
+        self._open_url = open_url or _open_url
+        self._waiting: frozenset[str] | None = None
+        self._problems: tuple[Problem, ...] = ()
+        self._tray: QSystemTrayIcon | None = None
+        self.window = Window(self._context)
+        self.work.failed = self.window.say
+        self.window.closing.connect(self.close)
+        self.watcher.changed.connect(self._snapshot_changed)
+
+    def _context(self, window: Window) -> Context:
+        return Context(
+            harbor=self.harbor,
+            work=self.work,
+            watcher=self.watcher,
+            passphrase=self._passphrase,
+            say=window.say,
+            notify=self.notify,
+            open_url=self._open_url,
+            copy=self.copy,
+            go=window.go,
+            clock=self._clock,
+        )
+
+    def start(self, *, page: str = "fleet") -> None:
+        """Show the window as it was left, and read."""
+        self._restore()
+        self.window.go(page)
+        self.window.show()
+        # The window is painted first; a slow keychain does not keep it away.
+        QTimer.singleShot(0, self.watcher, self.watcher.start)
+        QTimer.singleShot(0, self, self._show_tray)
+
+    def close(self) -> None:
+        """End every task, keep the window's state, close the vault."""
+        self.watcher.stop()
+        self._save()
+        if self._tray is not None:
+            self._tray.hide()
+        self.work.close()
+        try:
+            self.harbor.close()
+        except HarborError as error:
+            sys.stderr.write(f"error: {error}\n")
+
+    # --- what pages are given -----------------------------------------------------
+
+    def notify(self, title: str, sentence: str) -> None:
+        """Show a notification of the system, or of the window where there is none."""
+        if self._tray is not None and QSystemTrayIcon.supportsMessages():
+            self._tray.showMessage(title, sentence, self._tray.icon())
+        else:
+            self.window.tell(title, sentence)
+        QApplication.alert(self.window)
+
+    def copy(self, text: str, secret: bool) -> None:  # noqa: FBT001 - as `Context` has it
+        """Put a text on the clipboard; a secret is taken off it after a while."""
+        data = QMimeData()
+        data.setText(text)
+        if secret:
+            # What clipboard histories leave out, since KDE's Klipper began with it.
+            data.setData("x-kde-passwordManagerHint", QByteArray(b"secret"))
+            QTimer.singleShot(_SECRET_STAYS, self, lambda: take_off_clipboard(text))
+        QGuiApplication.clipboard().setMimeData(data)
+
+    # --- what changes -------------------------------------------------------------
+
+    def _snapshot_changed(self, snapshot: Snapshot) -> None:
+        """Say what is new: grants that came to need a person, and problems."""
+        waiting = frozenset(each.grant for each in snapshot.needing_a_person)
+        if self._waiting is not None:  # what was so at the start is on its page
+            for name in sorted(waiting - self._waiting):
+                self.notify(f"{name} needs a sign-in", "Re-charter it under Helm, Papers.")
+        self._waiting = waiting
+        for problem in snapshot.problems:
+            if problem not in self._problems:
+                self.window.say(problem)
+        self._problems = snapshot.problems
+
+    # --- tray and state -----------------------------------------------------------
+
+    def _show_tray(self) -> None:
+        if not QSystemTrayIcon.isSystemTrayAvailable():
+            return
+        menu = QMenu(self.window)
+        show, leave = QAction("Open Harbor", menu), QAction("Quit", menu)
+        show.triggered.connect(self.window.bring_up)
+        leave.triggered.connect(self.window.close)
+        menu.addActions([show, leave])
+        self._tray = QSystemTrayIcon(app_icon(), self)
+        self._tray.setToolTip("Harbor")
+        self._tray.setContextMenu(menu)
+        self._tray.activated.connect(self._tray_pressed)
+        self._tray.show()
+
+    def _tray_pressed(self, reason: QSystemTrayIcon.ActivationReason) -> None:
+        if reason is not QSystemTrayIcon.ActivationReason.Context:
+            self.window.bring_up()
+
+    def _state(self) -> QSettings | None:
+        """Return where the window's state is kept; None before Harbor has a directory.
+
+        Qt would make it with a mode that lets others look in.
+        """
+        home = _home(self.harbor)
+        if home is None or not home.is_dir():
+            return None
+        return QSettings(str(home / "desktop.ini"), QSettings.Format.IniFormat)
+
+    def _restore(self) -> None:
+        state = self._state()
+        geometry = None if state is None else state.value("window/geometry")
+        if isinstance(geometry, QByteArray):
+            self.window.restoreGeometry(geometry)
+
+    def _save(self) -> None:
+        if (state := self._state()) is not None:
+            state.setValue("window/geometry", self.window.saveGeometry())
+            state.sync()
+
+
+def take_off_clipboard(text: str) -> None:
+    """Empty the clipboard if that text is still on it."""
+    board = QGuiApplication.clipboard()
+    if board.text() == text:
+        board.clear()
+
+
+def _home(harbor: Harbor) -> Path | None:
+    try:
+        return harbor.home
+    except HarborError:
+        return None
+
+
+def _open_url(url: str) -> bool:
+    return QDesktopServices.openUrl(QUrl(url))
+
+
+def app_icon() -> QIcon:
+    """Return the app's own icon."""
+    return icon("anchor", LIGHT.accent, 64)
+
+
+def make_harbor(passphrase: Passphrase) -> Harbor:
+    """Return the user's Harbor, which asks a person for a passphrase where no file has it."""
+    from harbor_oauth.client import Harbor
+
+    harbor = Harbor()
+    try:
+        by_person = harbor.settings.passphrase_file is None
+    except HarborError:  # broken; the window says so
+        by_person = True
+    return Harbor(passphrase=passphrase) if by_person else harbor
+
+
+def run(argv: Sequence[str], harbor: Harbor | None = None) -> int:
+    """Run the app until its window is closed.
+
+    Args:
+        argv: The program's name and arguments.
+        harbor: The library; the user's own when left out.
+
+    Returns:
+        The exit code.
+    """
+    QApplication.setApplicationName("harbor-desktop")
+    QApplication.setApplicationDisplayName("Harbor")
+    QApplication.setDesktopFileName("harbor-desktop")
+    app = QApplication(list(argv))
+    passphrase = Passphrase()
+    harbor = harbor or make_harbor(passphrase)
+    instance = Instance(_home(harbor) or Path.home())
+    if not instance.first():
+        if instance.raise_first():
+            return 0
+        sys.stderr.write("error: Harbor runs already and does not answer.\n")
+        return 1
+    app.setWindowIcon(app_icon())
+    theme = Theme(app)
+    theme.apply()
+    desktop = Desktop(harbor, passphrase=passphrase)
+    instance.raised.connect(desktop.window.bring_up)
+    _end_on_signals(app, desktop.window)
+    desktop.start()
+    code = app.exec()
+    instance.close()
+    return code
+
+
+def _end_on_signals(app: QApplication, window: Window) -> None:
+    """Let Ctrl-C and a session's end close the window; Python sees signals between two steps."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda *_: window.close())
+    timer = QTimer(app)
+    timer.timeout.connect(lambda: None)
+    timer.start(_WAKE)

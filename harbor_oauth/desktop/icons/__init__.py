@@ -1,0 +1,61 @@
+"""Icons: strokes on a grid of 24, coloured by whoever shows them."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Final
+
+from PySide6.QtCore import QByteArray, QRectF, Qt
+from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
+
+__all__ = ["icon", "pixmap"]
+
+_FOLDER: Final = Path(__file__).parent
+_SCALES: Final = (1.0, 1.5, 2.0, 3.0)
+
+
+def icon(name: str, color: QColor | str, size: int = 20) -> QIcon:
+    """Return an icon in a colour, sharp on screens of any density.
+
+    Args:
+        name: The name of its file.
+        color: The colour of its strokes.
+        size: Its side in device-independent pixels.
+    """
+    made = QIcon()
+    for scale in _SCALES:
+        made.addPixmap(pixmap(name, color, size, scale))
+    return made
+
+
+def pixmap(name: str, color: QColor | str, size: int = 20, scale: float = 1.0) -> QPixmap:
+    """Return an icon as a picture.
+
+    Args:
+        name: The name of its file.
+        color: The colour of its strokes.
+        size: Its side in device-independent pixels.
+        scale: Pixels of the screen for each of those.
+    """
+    return _drawn(name, QColor(color).name(), size, scale)
+
+
+@functools.lru_cache(maxsize=512)
+def _drawn(name: str, color: str, size: int, scale: float) -> QPixmap:
+    from PySide6.QtSvg import QSvgRenderer
+
+    drawing = _read(name).replace("currentColor", color)
+    side = round(size * scale)
+    made = QPixmap(side, side)
+    made.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(made)
+    QSvgRenderer(QByteArray(drawing.encode())).render(painter, QRectF(0, 0, side, side))
+    painter.end()
+    made.setDevicePixelRatio(scale)
+    return made
+
+
+@functools.cache
+def _read(name: str) -> str:
+    return (_FOLDER / f"{name}.svg").read_text(encoding="utf-8")

@@ -1,0 +1,116 @@
+"""The column at the left of the window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from PySide6.QtCore import QEvent, QSize, Qt
+from PySide6.QtGui import QPalette
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from harbor_oauth.desktop.icons import icon, pixmap
+from harbor_oauth.desktop.pages import PageEntry
+from harbor_oauth.desktop.theme import SPACE
+from harbor_oauth.desktop.widgets import IconButton, PlainLabel
+
+__all__ = ["Navigation"]
+
+_WIDTH: Final = 208
+_ICON: Final = 18
+_MARK: Final = 22
+
+
+class Navigation(QWidget):
+    """Leads to the pages: Tab reaches it once, arrows go through it.
+
+    Args:
+        entries: The pages.
+        go: Shows one, by its key.
+    """
+
+    def __init__(self, entries: Iterable[PageEntry], go: Callable[[str], object]) -> None:
+        """Show every entry."""
+        super().__init__()
+        self.setObjectName("sidebar")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setAccessibleName("Navigation")
+        self.setMinimumWidth(_WIDTH)
+        self._icons: dict[str, str] = {}
+        self.buttons: dict[str, QPushButton] = {}
+        self._group = QButtonGroup(self)
+        self._mark = QLabel()
+        self.refresh = IconButton("refresh", "Read everything again (F5)")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(SPACE.m, SPACE.l, SPACE.m, SPACE.m)
+        column.setSpacing(2)
+        column.addLayout(self._head())
+        column.addSpacing(SPACE.l)
+        section = ""
+        for number, entry in enumerate(entries, 1):
+            if entry.section != section:
+                section = entry.section
+                column.addSpacing(SPACE.l)
+                if section:
+                    column.addWidget(_heading(section))
+            column.addWidget(self._button(entry, number, go))
+        column.addStretch(1)
+        column.addWidget(self.refresh, alignment=Qt.AlignmentFlag.AlignLeft)
+        self._draw()
+
+    def mark(self, key: str) -> None:
+        """Show which page is shown."""
+        self.buttons[key].setChecked(True)
+        self._draw()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Draw the icons again in the colours of now."""
+        super().changeEvent(event)
+        if event.type() is QEvent.Type.PaletteChange:
+            self._draw()
+
+    def _head(self) -> QHBoxLayout:
+        name = PlainLabel("Harbor")
+        name.setObjectName("wordmark")
+        row = QHBoxLayout()
+        row.setContentsMargins(SPACE.s, 0, 0, 0)
+        row.setSpacing(SPACE.s)
+        row.addWidget(self._mark)
+        row.addWidget(name, 1)
+        return row
+
+    def _button(self, entry: PageEntry, number: int, go: Callable[[str], object]) -> QPushButton:
+        button = QPushButton(entry.title)
+        button.setProperty("kind", "nav")
+        button.setCheckable(True)
+        button.setIconSize(QSize(_ICON, _ICON))
+        where = f"{entry.section}, {entry.title}" if entry.section else entry.title
+        button.setAccessibleName(where)
+        button.setToolTip(f"{entry.title} (Ctrl+{number})")
+        # Toggled, for the arrow keys of a group check a button without a click.
+        button.toggled.connect(lambda on: go(entry.key) if on else None)
+        self._group.addButton(button)
+        self._icons[entry.key] = entry.icon
+        self.buttons[entry.key] = button
+        return button
+
+    def _draw(self) -> None:
+        colors, role = self.palette(), QPalette.ColorRole
+        accent = colors.color(role.Accent)
+        self._mark.setPixmap(pixmap("anchor", accent, _MARK, self.devicePixelRatioF()))
+        for key, button in self.buttons.items():
+            chosen = role.HighlightedText if button.isChecked() else role.PlaceholderText
+            button.setIcon(icon(self._icons[key], colors.color(chosen), _ICON))
+
+
+def _heading(text: str) -> PlainLabel:
+    label = PlainLabel(text, "section")
+    label.setContentsMargins(SPACE.m, 0, 0, SPACE.xs)
+    return label

@@ -1,0 +1,114 @@
+"""Buttons: one primary thing to do, quiet ones beside it, and icons with names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QEvent, QSize, Qt
+from PySide6.QtGui import QPalette
+from PySide6.QtWidgets import QPushButton, QToolButton, QWidget
+
+from harbor_oauth.desktop.icons import icon
+from harbor_oauth.desktop.widgets.text import plain, set_tip
+
+__all__ = ["Button", "DangerButton", "IconButton", "PrimaryButton", "QuietButton"]
+
+_SIDE = 18
+
+
+class Button(QPushButton):
+    """A button whose text is no mnemonic and no markup; Enter presses it too.
+
+    Args:
+        text: What it does.
+        on_click: Called when it is pressed.
+        name: What it is called for those who cannot see where it stands, such as
+            "Charter Linear"; its text when left out.
+    """
+
+    kind = ""
+
+    def __init__(
+        self,
+        text: str,
+        on_click: Callable[[], object] | None = None,
+        *,
+        name: str = "",
+        parent: QWidget | None = None,
+    ) -> None:
+        """Show the text."""
+        super().__init__(plain(text).replace("&", "&&"), parent)
+        self.setProperty("kind", self.kind)
+        self.setAccessibleName(plain(name or text))
+        self.setAutoDefault(True)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        if on_click is not None:
+            self.clicked.connect(lambda _: on_click())
+
+
+class PrimaryButton(Button):
+    """The one thing to do."""
+
+    kind = "primary"
+
+
+class DangerButton(Button):
+    """What cannot be undone."""
+
+    kind = "danger"
+
+
+class QuietButton(Button):
+    """What is there for whoever looks for it."""
+
+    kind = "quiet"
+
+
+class IconButton(QToolButton):
+    """An icon with a name, which is its tool tip too.
+
+    Args:
+        icon_name: The icon.
+        name: What it does.
+        on_click: Called when it is pressed.
+    """
+
+    def __init__(
+        self,
+        icon_name: str,
+        name: str,
+        on_click: Callable[[], object] | None = None,
+        *,
+        parent: QWidget | None = None,
+    ) -> None:
+        """Show the icon."""
+        super().__init__(parent)
+        self._icon_name = icon_name
+        self.setProperty("kind", "icon")
+        self.setIconSize(QSize(_SIDE, _SIDE))
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.set_name(name)
+        self._draw()
+        if on_click is not None:
+            self.clicked.connect(lambda _: on_click())
+
+    def set_name(self, name: str) -> None:
+        """Call it something else."""
+        self.setAccessibleName(plain(name))
+        set_tip(self, name)
+
+    def set_icon(self, icon_name: str) -> None:
+        """Show another icon."""
+        self._icon_name = icon_name
+        self._draw()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Draw it again in the colours of now."""
+        if event.type() is QEvent.Type.PaletteChange:
+            self._draw()
+        super().changeEvent(event)
+
+    def _draw(self) -> None:
+        color = self.palette().color(QPalette.ColorRole.PlaceholderText)
+        self.setIcon(icon(self._icon_name, color, _SIDE))

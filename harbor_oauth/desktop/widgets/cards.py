@@ -1,0 +1,95 @@
+"""Cards, lines between things, and what is shown where there is nothing yet."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QPalette
+from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
+
+from harbor_oauth.desktop.icons import pixmap
+from harbor_oauth.desktop.theme import SPACE
+from harbor_oauth.desktop.widgets.text import PlainLabel, plain
+
+__all__ = ["Card", "EmptyState", "Line"]
+
+_SIDE = 40
+_WIDTH = 460
+
+
+class Card(QFrame):
+    """Things that belong together; put them into `body`.
+
+    Args:
+        name: What it is about, for those who cannot see it.
+    """
+
+    def __init__(self, name: str = "", parent: QWidget | None = None) -> None:
+        """Hold nothing yet."""
+        super().__init__(parent)
+        self.setProperty("role", "card")
+        self.setAccessibleName(plain(name))
+        self.body = QVBoxLayout(self)
+        self.body.setContentsMargins(SPACE.l, SPACE.l, SPACE.l, SPACE.l)
+        self.body.setSpacing(SPACE.s)
+
+
+class Line(QFrame):
+    """A thin line between two things."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        """Draw it."""
+        super().__init__(parent)
+        self.setProperty("role", "line")
+
+
+class EmptyState(QWidget):
+    """Says that there is nothing yet, why, and what to do.
+
+    Args:
+        icon_name: The icon above.
+        title: What there is not.
+        text: Why, or what it would be good for.
+        action: What to do about it, such as a `PrimaryButton`.
+    """
+
+    def __init__(
+        self,
+        icon_name: str,
+        title: str,
+        text: str = "",
+        action: QWidget | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
+        """Show it."""
+        super().__init__(parent)
+        self._icon_name = icon_name
+        self._icon = QLabel()
+        self._icon.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.title = PlainLabel(title, "heading", wrap=True)
+        self.text = PlainLabel(text, "muted", wrap=True)
+        self.setAccessibleName(plain(title))
+        body = QVBoxLayout(self)
+        body.setContentsMargins(SPACE.xl, SPACE.xxl, SPACE.xl, SPACE.xxl)
+        body.setSpacing(SPACE.s)
+        body.addStretch(1)
+        body.addWidget(self._icon)
+        for label in (self.title, self.text):
+            label.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            label.setMinimumWidth(_WIDTH)
+            body.addWidget(label, alignment=Qt.AlignmentFlag.AlignHCenter)
+        if action is not None:
+            body.addSpacing(SPACE.s)
+            body.addWidget(action, alignment=Qt.AlignmentFlag.AlignHCenter)
+        body.addStretch(2)
+        self._draw()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Draw the icon again in the colours of now."""
+        if event.type() is QEvent.Type.PaletteChange:
+            self._draw()
+        super().changeEvent(event)
+
+    def _draw(self) -> None:
+        color = self.palette().color(QPalette.ColorRole.PlaceholderText)
+        scale = self.devicePixelRatioF()
+        self._icon.setPixmap(pixmap(self._icon_name, color, _SIDE, scale))

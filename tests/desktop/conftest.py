@@ -1,0 +1,84 @@
+"""A window without a screen, on a Harbor that nobody else sees."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+pytest.importorskip("PySide6", reason="python -m pip install '.[desktop]'")
+pytest.importorskip("pytestqt", reason="python -m pip install pytest-qt")
+
+from PySide6.QtCore import QStandardPaths
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from harbor_oauth.client import Harbor
+from harbor_oauth.desktop.app import Desktop
+from harbor_oauth.desktop.theme import Theme
+from harbor_oauth.desktop.unlocking import Passphrase
+
+MakeDesktop = Callable[..., Desktop]
+
+
+@pytest.fixture(scope="session")
+def theme(qapp: QApplication) -> Theme:
+    """Give the one theme of all tests."""
+    QStandardPaths.setTestModeEnabled(True)
+    made = Theme(qapp)
+    made.apply()
+    return made
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a runtime directory that no other test uses."""
+    path = tmp_path / "run"
+    path.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(path))
+    return path
+
+
+@pytest.fixture
+def opened() -> list[str]:
+    """Collect the web pages that the window opened."""
+    return []
+
+
+@pytest.fixture
+def make_desktop(
+    qtbot: QtBot, theme: Theme, clock: Callable[[], float], opened: list[str]
+) -> Iterator[MakeDesktop]:
+    """Make desktops that have read once; each ends with the test."""
+    made: list[Desktop] = []
+
+    def make(
+        harbor: Harbor, *, page: str = "fleet", passphrase: Passphrase | None = None
+    ) -> Desktop:
+        desktop = Desktop(
+            harbor,
+            passphrase=passphrase,
+            clock=clock,
+            open_url=lambda url: not opened.append(url),  # type: ignore[func-returns-value]  # None is the point
+        )
+        made.append(desktop)
+        with qtbot.waitSignal(desktop.watcher.read):
+            desktop.start(page=page)
+        return desktop
+
+    yield make
+    for desktop in made:
+        desktop.window.close()
+        desktop.window.deleteLater()
+        desktop.deleteLater()
+    QApplication.processEvents()
+
+
+@pytest.fixture
+def desktop(make_desktop: MakeDesktop, harbor: Harbor) -> Desktop:
+    """A desktop on the Harbor of `harbor`."""
+    return make_desktop(harbor)
