@@ -126,9 +126,9 @@ class SignIn:
             if session.paste_only and not interactive():
                 raise _no_terminal(grant)
             self._show(session)
-            what = "Waiting for the browser. Or paste the URL it ends at, or the code, here: "
+            what = "Waiting for the browser. Or paste the URL it ends at, or the code: "
             if session.paste_only:
-                what = "Then paste the URL the browser ends at, or the code, here: "
+                what = "Then paste the URL the browser ends at, or the code: "
             with waiting(self.timeout, what, session.submit):
                 yield
 
@@ -165,7 +165,8 @@ class SignIn:
 
             def show(session: DeviceSession) -> None:
                 _show_codes(session)
-                stack.enter_context(waiting(self.timeout, "Waiting for you to confirm it."))
+                seconds = min(self.timeout, session.expires_in)
+                stack.enter_context(waiting(seconds, "Waiting for you to confirm it."))
 
             return self.harbor.device_login(grant, show, timeout=self.timeout, **what)
 

@@ -10,8 +10,11 @@ import click
 from harbor_oauth.cli.output import note
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from harbor_oauth.client import Harbor
     from harbor_oauth.errors import VaultMovedError, VaultNotInitializedError
+    from harbor_oauth.fleet.surroundings import ReadKeys
     from harbor_oauth.secret import Secret
 
 __all__ = [
@@ -19,7 +22,7 @@ __all__ = [
     "ask_passphrase",
     "choose_vault",
     "interactive",
-    "read_line",
+    "keystrokes",
     "read_secret",
     "say_how_it_came",
     "screen",
@@ -33,15 +36,11 @@ def interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def read_line(seconds: float) -> str | None:
-    """Wait so long for a line that a person types; None if none came.
+def keystrokes() -> AbstractContextManager[ReadKeys]:
+    """Take the terminal's keys, unseen, while a block lasts; it is given what reads them."""
+    from harbor_oauth.fleet.surroundings import keystrokes as keys
 
-    Raises:
-        EOFError: No more will come.
-    """
-    from harbor_oauth.fleet.surroundings import read_line as read
-
-    return read(seconds)
+    return keys()
 
 
 def screen() -> bool:

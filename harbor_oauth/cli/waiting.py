@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import shutil
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from harbor_oauth.cli.output import note
-from harbor_oauth.cli.terminal import interactive, read_line
+from harbor_oauth.cli.terminal import interactive, keystrokes
 from harbor_oauth.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from harbor_oauth.fleet.surroundings import ReadKeys
 
 __all__ = ["clock_face", "waiting"]
 
-_TICK = 0.25
+_TICK: Final = 0.1
+_LONGEST: Final = 64 * 1024
+
+# What keys without a character send, and some terminals around a paste (ECMA-48 §5.4).
+_CONTROL_SEQUENCE: Final = re.compile(r"\x1b[\[O][0-?]*[ -/]*[@-~]")
+_ERASE: Final = "\x7f\b"
+_ERASE_LINE: Final = "\x15"
+_END: Final = "\x04"
 
 
 def clock_face(seconds: float) -> str:
@@ -46,19 +59,20 @@ def waiting(
         return
     over = threading.Event()
     line = _Line(what, monotonic() + seconds, submit, monotonic)
-    thread = threading.Thread(target=line.run, args=(over,), daemon=True)
-    line.draw()
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-        click.echo(err=True)  # what follows begins on a line of its own
+    with keystrokes() if submit else contextlib.nullcontext() as read:
+        thread = threading.Thread(target=line.run, args=(over, read), daemon=True)
+        line.draw()
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            line.leave()
 
 
 class _Line:
-    """The last line of the terminal."""
+    """The last line of the terminal: never longer than a row, so that it can be drawn over."""
 
     def __init__(
         self,
@@ -71,46 +85,71 @@ class _Line:
         self._deadline = deadline
         self._submit = submit
         self._monotonic = monotonic
-        self._shown = ""
+        self._typed = ""
+        self._drawn = ""
+        self._answered = False
 
-    def run(self, over: threading.Event) -> None:
+    def run(self, over: threading.Event, read: ReadKeys | None) -> None:
         """Draw and read until it is over."""
         while not over.is_set():
-            if self._submit is None:
+            if read is None:
                 over.wait(_TICK)
             else:
-                self._read(self._submit)
-            self._redraw()
+                try:
+                    self._take(read(_TICK) or "")
+                except EOFError:  # the terminal is gone; the browser may still answer
+                    read = None
+                    continue
+                if self._answered:  # what is left to do takes no time worth showing
+                    return
+                if self._submit is None:  # nothing more is to come
+                    read = None
+            self.draw()
 
     def draw(self) -> None:
-        self._shown = clock_face(self._left())
-        click.echo(f"{self._shown}  {self._what}", nl=False, err=True)
-        sys.stderr.flush()
+        """Write the line, if it changed, over the old one; of a long one the end is seen."""
+        face = clock_face(self._deadline - self._monotonic())
+        room = shutil.get_terminal_size().columns - len(face) - 3
+        self._write(f"{face}  {(self._what + self._typed)[-max(room, 1) :]}")
 
-    def _redraw(self) -> None:
-        """Write the time over the old one; the cursor stays where a person types."""
-        face = clock_face(self._left())
-        if face != self._shown:
-            self._shown = face
-            click.echo(f"\x1b7\r{face}\x1b8", nl=False, err=True, color=True)  # DECSC, DECRC
+    def leave(self) -> None:
+        """Let what follows begin on a line of its own."""
+        if self._drawn:
+            click.echo(err=True)
+            self._drawn = ""
 
-    def _left(self) -> float:
-        return self._deadline - self._monotonic()
+    def _write(self, line: str) -> None:
+        if line != self._drawn:
+            self._drawn = line
+            click.echo(f"\r\x1b[K{line}", nl=False, err=True)
+            sys.stderr.flush()
 
-    def _read(self, submit: Callable[[str], None]) -> None:
-        try:
-            text = read_line(_TICK)
-        except EOFError:  # Ctrl-D, or the terminal is gone: the browser may still answer
-            self._submit = None
-            return
-        if text is None:
-            return
-        if text.strip():
-            try:
-                submit(text)
-            except ProtocolError as error:
-                note(f"That is not it: {error.message}", "error:", colour="red")
-                note("Paste the whole URL of the page where the browser ended.", "next:")
-            else:
+    def _take(self, typed: str) -> None:
+        for character in _CONTROL_SEQUENCE.sub("", typed):
+            if self._submit is None or self._answered:
                 return
-        self.draw()
+            if character in "\r\n":
+                self._enter(self._submit)
+            elif character == _END:
+                self._submit = None
+            elif character == _ERASE_LINE:
+                self._typed = ""
+            elif character in _ERASE:
+                self._typed = self._typed[:-1]
+            elif character.isprintable():
+                self._typed = (self._typed + character)[:_LONGEST]
+
+    def _enter(self, submit: Callable[[str], None]) -> None:
+        text, self._typed = self._typed, ""
+        if not text.strip():
+            return
+        # The whole of it stays to be read.
+        self._write(f"{clock_face(self._deadline - self._monotonic())}  {self._what}{text}")
+        self.leave()
+        try:
+            submit(text)
+        except ProtocolError as error:
+            note(f"That is not it: {error.message}", "error:", colour="red")
+            note("Paste the whole URL of the page where the browser ended.", "next:")
+        else:
+            self._answered = True

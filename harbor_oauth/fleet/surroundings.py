@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from harbor_oauth.platform.console import read_line
+from harbor_oauth.platform.console import ReadKeys, keystrokes
 
-__all__ = ["advice", "read_line", "user_name"]
+__all__ = ["ReadKeys", "advice", "keystrokes", "user_name"]
 
 # What Docker and Podman leave in each container.
 _CONTAINER_FILES: Final = ("/.dockerenv", "/run/.containerenv")

@@ -233,6 +233,11 @@ class DeviceSession:
         return self._codes.verification_uri_complete
 
     @property
+    def expires_in(self) -> float:
+        """How many seconds the codes are good for, from `begin`."""
+        return self._codes.expires_in
+
+    @property
     def expires_at(self) -> float:
         """When the codes end: Unix seconds, UTC."""
         return self._codes.expires_at

@@ -1,74 +1,94 @@
-"""Reading what a person types, without waiting for it to come."""
+"""Reading what a person types, key by key, without waiting for it to come.
+
+A terminal that hands over whole lines cuts them: at 4095 bytes on Linux, at
+1024 on macOS (MAX_CANON), which is less than some redirect URLs are long.
+"""
 
 from __future__ import annotations
 
-import os
+import contextlib
 import sys
-import time
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
 
-__all__ = ["read_line"]
+__all__ = ["ReadKeys", "keystrokes"]
 
-_LONGEST: Final = 64 * 1024
-_TICK: Final = 0.05
+ReadKeys: TypeAlias = Callable[[float], str | None]
+"""Waits that many seconds and returns what was typed; None if nothing was.
 
+It raises EOFError where no more will come."""
 
 if sys.platform == "win32":
+    import _thread
     import msvcrt
+    import time
 
-    _typed: list[str] = []
+    _TICK: Final = 0.05
+    _FUNCTION_KEY: Final = "\x00\xe0"
+    """What comes before the code of a key that is no character."""
 
-    def read_line(seconds: float) -> str | None:
-        """Wait so long for a line of the console's.
+    @contextlib.contextmanager
+    def keystrokes() -> Iterator[ReadKeys]:
+        """Take the console's keys, which are not echoed, and return what reads them."""
 
-        Args:
-            seconds: How long.
-
-        Returns:
-            The line, without its end; None if none came.
-
-        Raises:
-            EOFError: No more will come.
-        """
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        def read(seconds: float) -> str | None:
+            deadline = time.monotonic() + seconds
+            while not msvcrt.kbhit():
+                if time.monotonic() >= deadline:
+                    return None
+                time.sleep(_TICK)
+            typed = ""
             while msvcrt.kbhit():
-                character = msvcrt.getwche()
-                if character in "\r\n":
-                    line = "".join(_typed)
-                    _typed.clear()
-                    return line
-                if character == "\x03":
-                    raise KeyboardInterrupt
-                if character == "\b":
-                    del _typed[-1:]
-                elif len(_typed) < _LONGEST:
-                    _typed.append(character)
-            time.sleep(_TICK)
-        return None
+                character = msvcrt.getwch()
+                if character in _FUNCTION_KEY:
+                    msvcrt.getwch()
+                elif character == "\x03":
+                    _thread.interrupt_main()  # as Ctrl-C does where nobody reads keys
+                else:
+                    typed += character
+            return typed
+
+        yield read
 
 else:
+    import codecs
+    import os
     import select
+    import termios
 
-    def read_line(seconds: float) -> str | None:
-        """Wait so long for a line of the terminal's.
+    _MOST: Final = 64 * 1024
+    _LOCAL_MODES: Final = 3
+    _CONTROL_CHARACTERS: Final = 6
 
-        The terminal hands over one line at a time, so what is typed after it is
-        left to whoever reads next.
+    @contextlib.contextmanager
+    def keystrokes() -> Iterator[ReadKeys]:
+        """Take the terminal's keys, which are not echoed, and return what reads them.
 
-        Args:
-            seconds: How long.
-
-        Returns:
-            The line, without its end; None if none came.
-
-        Raises:
-            EOFError: No more will come.
+        Ctrl-C goes on meaning what it does. What nobody read when the block is
+        left is for whoever reads next.
         """
         descriptor = sys.stdin.fileno()
-        if not select.select([descriptor], [], [], seconds)[0]:
-            return None
-        data = os.read(descriptor, _LONGEST)
-        if not data:
-            raise EOFError
-        return data.decode("utf-8", "replace").rstrip("\r\n")
+        before, ours = termios.tcgetattr(descriptor), termios.tcgetattr(descriptor)
+        ours[_LOCAL_MODES] &= ~(termios.ICANON | termios.ECHO)
+        # Where lines are not waited for, these two say what is (termios(3)).
+        ours[_CONTROL_CHARACTERS][termios.VMIN] = 1
+        ours[_CONTROL_CHARACTERS][termios.VTIME] = 0
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+        def read(seconds: float) -> str | None:
+            if not select.select([descriptor], [], [], seconds)[0]:
+                return None
+            try:
+                data = os.read(descriptor, _MOST)
+            except OSError:  # as where its window was closed
+                data = b""
+            if not data:
+                raise EOFError
+            return decoder.decode(data)
+
+        termios.tcsetattr(descriptor, termios.TCSANOW, ours)
+        try:
+            yield read
+        finally:
+            with contextlib.suppress(termios.error):  # it is gone
+                termios.tcsetattr(descriptor, termios.TCSANOW, before)

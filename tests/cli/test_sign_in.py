@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -296,14 +297,12 @@ def test_a_wrong_paste_is_answered_and_the_wait_goes_on(
 ) -> None:
     """A right one ends it; an empty line is none."""
     monkeypatch.setattr("harbor_oauth.cli.waiting.interactive", lambda: True)
-    lines = iter(["", "wrong", "right"])
+    keys = iter(["\r", "wro", None, "nh\x7fg\r", "nonsense\x15", "\x1b[200~right\x1b[201~\r"])
     taken, over = [], threading.Event()
 
-    def read_line(_: float) -> str | None:
-        try:
-            return next(lines)
-        except StopIteration:
-            raise EOFError from None
+    @contextlib.contextmanager
+    def keystrokes() -> Iterator[Callable[[float], str | None]]:
+        yield lambda _: next(keys)
 
     def submit(text: str) -> None:
         taken.append(text)
@@ -311,12 +310,13 @@ def test_a_wrong_paste_is_answered_and_the_wait_goes_on(
             raise MalformedResponseError("It has no code.", requirement="RFC 6749 §4.1.2")
         over.set()
 
-    monkeypatch.setattr("harbor_oauth.cli.waiting.read_line", read_line)
-    with waiting(300, "Waiting", submit, monotonic=lambda: 0.0):
+    monkeypatch.setattr("harbor_oauth.cli.waiting.keystrokes", keystrokes)
+    with waiting(300, "Waiting: ", submit, monotonic=lambda: 0.0):
         assert over.wait(PATIENCE)
     assert taken == ["wrong", "right"]
     said = capsys.readouterr().err
-    assert said.count(" 5:00  Waiting") == 3
+    assert " 5:00  Waiting: wrong\n" in said
+    assert said.endswith(" 5:00  Waiting: right\n")
     assert "That is not it: It has no code" in said
 
 

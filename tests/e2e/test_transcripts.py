@@ -83,8 +83,12 @@ class Terminal:
         """Type a command and wait for what it says, and for the prompt."""
         self.type(line)
         found = self.until(said)
-        self.until(r"^\$ *\Z|^\$ *$(?!\n\S)")
+        self.prompt()
         return found
+
+    def prompt(self) -> None:
+        """Wait until the shell has the keyboard again."""
+        self.until(r"^\$\s*\Z")
 
 
 @pytest.fixture
@@ -176,7 +180,7 @@ def test_over_ssh(
     terminal = sit_down(SSH_CONNECTION="203.0.113.9 50000 192.0.2.7 22")
     terminal.type(f"harbor dock --name wiki --url {mcp.url}")
     url = terminal.until(AUTHORIZE)[1]
-    terminal.until("or the code, here:")
+    terminal.until("or the code:")
     terminal.type("https://wiki.example/")
     terminal.until("Paste the whole URL")
     terminal.type(browse(url, follow=False))
@@ -195,7 +199,7 @@ def test_a_container_without_a_keychain(
     terminal.until("^File")
     terminal.type("")
     url = terminal.until(AUTHORIZE)[1]
-    terminal.until("or the code, here:")
+    terminal.until("or the code:")
     terminal.type(browse(url, follow=False))
     terminal.until("^Next: harbor token wiki")
     told("container", terminal)
@@ -280,8 +284,10 @@ def test_again_and_the_end(
     terminal.type(f"harbor dock --name wiki --url {mcp.url}")
     browse(terminal.until(AUTHORIZE)[1])
     terminal.until("^Next: harbor token wiki")
+    terminal.prompt()
     terminal.type("harbor charter wiki --again")
     browse(terminal.until(rf"(?s)charter wiki.*{AUTHORIZE}")[1])
     terminal.until("^Signed in to wiki")
+    terminal.prompt()
     terminal.run("harbor undock --name wiki", "revoked and forgotten")
     told("again", terminal, "$ harbor charter")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import sys
+import termios
 
 import pytest
 
-from harbor_oauth.fleet.surroundings import advice, read_line, user_name
+from harbor_oauth.fleet.surroundings import advice, keystrokes, user_name
 
 URI = "http://127.0.0.1:43111/callback"
 
@@ -71,18 +73,43 @@ def test_the_user_is_the_environment_s() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals of this kind")
-def test_a_line_is_read_and_the_next_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is typed after it is for whoever reads next."""
+def test_keys_are_read_unseen_and_the_rest_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than the line of a terminal may be; what nobody read is for whoever reads next."""
+    longest = "x" * 6000
     person, terminal = pty.openpty()
     with os.fdopen(terminal, closefd=True) as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
-        assert read_line(0.01) is None
-        os.write(person, b"half")
-        assert read_line(0.01) is None
-        os.write(person, b" a line\nnext\n")
-        assert read_line(5) == "half a line"
+        before = termios.tcgetattr(terminal)
+        with keystrokes() as read:
+            assert read(0.01) is None
+            os.write(person, "hälf".encode()[:2])
+            os.write(person, "hälf".encode()[2:])
+            got = ""
+            while "f" not in got:
+                got += read(5) or ""
+            assert got == "hälf"
+            got = ""
+            for start in range(0, len(longest), 1000):
+                os.write(person, longest[start : start + 1000].encode())
+                while len(got) < start + 1000:
+                    got += read(5) or ""
+            assert got == longest
+            os.write(person, b"\x04")
+            assert read(5) == "\x04"
+            assert select.select([person], [], [], 0)[0] == [], "it was echoed"
+            os.write(person, b"next\n")
+        assert termios.tcgetattr(terminal) == before
         assert stdin.readline() == "next\n"
-        os.write(person, b"\x04")
-        with pytest.raises(EOFError):
-            read_line(5)
     os.close(person)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals of this kind")
+def test_a_terminal_that_is_gone_is_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its window was closed: nothing more comes, and nothing is left to put back."""
+    person, terminal = pty.openpty()
+    with os.fdopen(terminal, closefd=True) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        with keystrokes() as read:
+            os.close(person)
+            with pytest.raises(EOFError):
+                read(5)
