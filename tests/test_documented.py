@@ -11,7 +11,7 @@ import pytest
 from harbor_oauth.client import Harbor
 from harbor_oauth.providers import OAuthProvider, Registration
 from harbor_oauth.registry import Registry
-from harbor_oauth.testing import AuthorizationServer, McpServer, rewritten
+from harbor_oauth.testing import AuthorizationServer, McpServer, on_free_ports, rewritten
 
 Cli = Callable[..., Any]
 
@@ -69,3 +69,35 @@ def test_a_registration_outlives_an_undock_too(
         assert cli("undock", "practice").code == 0
     assert issuer.count("register") == 1
     assert harbor.status() == ()
+
+
+def test_the_documented_lines_for_slack(
+    cli: Cli, make_harbor: Callable[..., Harbor], issuer: AuthorizationServer, mcp: McpServer
+) -> None:
+    """As they are written, at a double with the ports, scopes and parameters of Slack."""
+    provider = Registry().provider("slack")
+    assert isinstance(provider, OAuthProvider)
+    issuer.metadata["registration_endpoint"] = None
+    issuer.scopes = ()
+    slack = on_free_ports(rewritten(provider, mcp))
+    redirect = slack.resources[0].redirect
+    issuer.add_client(
+        client_id="your-client-id",
+        client_secret="your-client-secret",
+        token_endpoint_auth_method="client_secret_post",
+        redirect_uris=[f"http://{redirect.host}:{port}/callback" for port in redirect.ports],
+    )
+    harbor = make_harbor(providers={"slack": slack})
+    lines = [
+        ("harbor dock slack", 4),
+        ("harbor chest set oauth:slack:client_id your-client-id", 0),
+        ("harbor chest set oauth:slack:client_secret your-client-secret", 0),
+        ("harbor dock slack", 0),
+        ("harbor undock --name slack", 0),
+        ("harbor dock slack", 0),
+    ]
+    for line, code in lines:
+        ran = cli(*line.split()[1:], with_=harbor)
+        assert (line, ran.code) == (line, code), ran.err
+        assert "your-client-secret" not in ran.out + ran.err
+    assert issuer.valid(harbor.token("slack").reveal()) is not None
