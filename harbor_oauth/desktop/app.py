@@ -79,6 +79,7 @@ class Desktop(QObject):
             passphrase=self._passphrase,
             say=window.say,
             notify=self.notify,
+            tell=window.tell,
             open_url=self._open_url,
             copy=self.copy,
             go=window.go,

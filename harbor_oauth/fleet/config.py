@@ -59,6 +59,10 @@ def add_server(settings: Settings, entry: ServerEntry) -> None:
                 table[key] = value
             else:
                 table.pop(key, None)
+        if entry.enabled:
+            table.pop("enabled", None)
+        else:
+            table["enabled"] = False
 
     _change(settings, put, entry)
 

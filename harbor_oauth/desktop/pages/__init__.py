@@ -40,6 +40,8 @@ class Context:
         say: Shows what went wrong above the pages.
         notify: Shows a notification of the system, or of the window where there is
             none: a title and a sentence.
+        tell: Shows above the pages what is no problem: a title, and a sentence
+            where there is more to say.
         open_url: Opens a web page in the system's browser, and says whether it could.
         copy: Puts a text on the clipboard, and says whether it is a secret: one is
             taken off the clipboard after a while.
@@ -53,6 +55,7 @@ class Context:
     passphrase: Passphrase
     say: Callable[[Problem], object]
     notify: Callable[[str, str], object]
+    tell: Callable[..., object]
     open_url: Callable[[str], bool]
     copy: Callable[[str, bool], object]
     go: Callable[[str], object]

@@ -1,27 +1,259 @@
-"""Treasure Chest: secrets that docked servers use by name."""
+"""Treasure Chest: the secrets, by name, and the vault that keeps them."""
 
 from __future__ import annotations
 
-from harbor_oauth.desktop.model import Snapshot
-from harbor_oauth.desktop.pages import Context, Page
-from harbor_oauth.desktop.widgets import EmptyState
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["ChestPage"]
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QLineEdit, QWidget
+
+from harbor_oauth.desktop.dialogs import Dialog, confirm
+from harbor_oauth.desktop.pages import Context
+from harbor_oauth.desktop.pages.refilled import RefilledPage, row
+from harbor_oauth.desktop.widgets import (
+    Card,
+    DangerButton,
+    EmptyState,
+    PillLabel,
+    PlainLabel,
+    PrimaryButton,
+)
+from harbor_oauth.desktop.widgets.buttons import Button
+from harbor_oauth.errors import VaultKeyError
+from harbor_oauth.secret import Secret
+
+if TYPE_CHECKING:
+    from harbor_oauth.desktop.model import Snapshot, VaultState
+    from harbor_oauth.desktop.problem import Problem
+    from harbor_oauth.desktop.theme import Tone
+
+__all__ = ["SHOWN_FOR", "ChestPage", "SecretDialog"]
+
+SHOWN_FOR: Final = 8000
+"""Milliseconds for which a secret is shown."""
+
+_HIDDEN: Final = "\u2022" * 8
+_KEPT: Final = {
+    "keychain": "Its key is in this system's keychain.",
+    "keyfile": "Its key is in a file that only you can read.",
+    "passphrase": "Its key is made from your passphrase.",
+}
+_STATES: Final[dict[str, tuple[str, Tone]]] = {
+    "open": ("open", "success"),
+    "absent": ("not made yet", "neutral"),
+    "locked": ("locked", "warning"),
+    "moved": ("from another machine", "warning"),
+    "broken": ("cannot be used", "danger"),
+}
 
 
-class ChestPage(Page):
-    """Secrets that docked servers use by name."""
+class ChestPage(RefilledPage):
+    """The vault's state, and a line for each secret."""
 
     title = "Treasure Chest"
-    about = "Secrets that docked servers use by name."
+    about = "Secrets for your servers, sealed. A server names one as vault:NAME."
 
-    def __init__(self, context: Context) -> None:
-        """Show that there is nothing yet."""
-        super().__init__(context)
-        self._empty = EmptyState(
-            "chest", "The chest is empty", "Add a secret and use it as vault:NAME."
+    def __init__(self, context: Context, parent: QWidget | None = None) -> None:
+        """Offer to add a secret."""
+        super().__init__(context, parent)
+        self.add_button = PrimaryButton("Add\u2026", self._add, name="Add a secret")
+        self.buttons.addWidget(self.add_button)
+        self._revealed: list[Callable[[], None]] = []
+
+    def fill(self, snapshot: Snapshot) -> None:
+        """Show both."""
+        self._revealed.clear()
+        self.add_button.setEnabled(snapshot.vault.state == "open")
+        self.body.addWidget(self._vault(snapshot.vault))
+        if snapshot.vault.state != "open":
+            return
+        for key in snapshot.secrets:
+            self.body.addWidget(self._secret(key))
+        if not snapshot.secrets:
+            text = "Keys of APIs go here. They are shown only on demand, for a few seconds."
+            self.body.addWidget(EmptyState("chest", "The chest is empty", text))
+
+    def leave(self) -> None:
+        """Hide what is revealed."""
+        for hide in self._revealed:
+            hide()
+        self._revealed.clear()
+
+    def _say_locked(self, snapshot: Snapshot) -> None:
+        """Leave it to the card of the vault."""
+
+    # --- the vault ------------------------------------------------------------------
+
+    def _vault(self, vault: VaultState) -> Card:
+        card = Card("The vault")
+        word, tone = _STATES[vault.state]
+        card.body.addLayout(row(PlainLabel("The vault", "strong"), PillLabel(word, tone), None))
+        if vault.problem is not None:
+            for text in (vault.problem.sentence, vault.problem.next_step):
+                if text:
+                    card.body.addWidget(PlainLabel(text, "muted", wrap=True, selectable=True))
+        elif vault.key_source is not None:
+            said = _KEPT.get(vault.key_source, f"Its key: {vault.key_source}.")
+            card.body.addWidget(PlainLabel(said, "muted", wrap=True))
+        if vault.state == "absent":
+            self._offer_choice(card)
+        elif vault.state == "locked" and vault.key_source == "passphrase":
+            self._offer_passphrase(card)
+        elif vault.state == "moved":
+            self._offer_move(card)
+        elif vault.state != "open":
+            again = PrimaryButton(
+                "Try again", self.context.watcher.refresh, name="Try to open the vault again"
+            )
+            card.body.addLayout(row(again, None))
+        return card
+
+    def _offer_choice(self, card: Card) -> None:
+        text = "Where shall its key be kept? The keychain is best where there is one."
+        card.body.addWidget(PlainLabel(text, "muted", wrap=True))
+        harbor = self.context.harbor
+        keychain = PrimaryButton(
+            "In the keychain",
+            lambda: self.context.act(lambda: harbor.init_vault("keychain")),
+            name="Keep the key in the keychain",
         )
-        self.body.addWidget(self._empty, 1)
+        file = Button(
+            "In a file only I can read",
+            lambda: self.context.act(lambda: harbor.init_vault("keyfile")),
+            name="Keep the key in a file",
+        )
+        card.body.addLayout(row(keychain, file, None))
 
-    def show_snapshot(self, snapshot: Snapshot) -> None:
-        """Show what is known now."""
+    def _offer_passphrase(self, card: Card) -> None:
+        field = QLineEdit()
+        field.setEchoMode(QLineEdit.EchoMode.Password)
+        field.setPlaceholderText("Passphrase")
+        field.setAccessibleName("Passphrase of the vault")
+        unlock = functools.partial(self._unlock, field)
+        field.returnPressed.connect(unlock)
+        card.body.addLayout(row(field, PrimaryButton("Unlock", unlock, name="Unlock the vault")))
+
+    def _unlock(self, field: QLineEdit) -> None:
+        text = field.text()
+        if not text:
+            return
+        field.clear()
+        self.context.passphrase.give(Secret(text))
+        self.context.act(self.context.harbor.vault.open, failed=self._not_unlocked)
+
+    def _not_unlocked(self, problem: Problem) -> None:
+        if isinstance(problem.error, VaultKeyError):
+            self.context.passphrase.forget()
+        self.context.say(problem)
+
+    def _offer_move(self, card: Card) -> None:
+        vault = self.context.harbor.vault
+        moved = PrimaryButton("It was moved here", lambda: self.context.act(vault.moved))
+        copied = Button("It is a copy", lambda: self.context.act(vault.copied))
+        card.body.addLayout(row(moved, copied, None))
+
+    # --- secrets --------------------------------------------------------------------
+
+    def _secret(self, key: str) -> Card:
+        card = Card(f"Secret {key}")
+        shown = PlainLabel(_HIDDEN, "code", selectable=True)
+        reveal = functools.partial(self._reveal, key, shown)
+        card.body.addLayout(
+            row(
+                PlainLabel(key, "strong"),
+                None,
+                shown,
+                Button("Reveal", reveal, name=f"Reveal {key}"),
+                Button("Copy", functools.partial(self._copy, key), name=f"Copy {key}"),
+                DangerButton("Delete", functools.partial(self._delete, key), name=f"Delete {key}"),
+            )
+        )
+        return card
+
+    def _reveal(self, key: str, shown: PlainLabel) -> None:
+        """Show a value for a few seconds."""
+
+        def show(value: Secret | None) -> None:
+            if value is None:
+                return
+            shown.setText(value.reveal())
+            self._revealed.append(hide)
+            QTimer.singleShot(SHOWN_FOR, shown, hide)
+
+        def hide() -> None:
+            shown.setText(_HIDDEN)
+
+        harbor = self.context.harbor
+        self.context.work.run(lambda: harbor.vault.get(key), show, owner=shown)
+
+    def _copy(self, key: str) -> None:
+        context = self.context
+
+        def copy(value: Secret | None) -> None:
+            if value is not None:
+                context.copy(value.reveal(), True)  # noqa: FBT003 - a callable's arguments have no names
+                context.tell(f"{key} is on the clipboard for 30 seconds.")
+
+        context.work.run(lambda: context.harbor.vault.get(key), copy, owner=self)
+
+    def _delete(self, key: str) -> None:
+        context = self.context
+        confirm(
+            self,
+            f"Delete {key}?",
+            "It cannot be brought back.",
+            "Delete",
+            lambda: context.act(lambda: context.harbor.vault.delete(key)),
+        )
+
+    def _add(self) -> None:
+        SecretDialog(self).open()
+
+
+class SecretDialog(Dialog):
+    """Asks for a secret's name and value.
+
+    Args:
+        page: The page it belongs to.
+    """
+
+    def __init__(self, page: ChestPage) -> None:
+        """Show two fields."""
+        super().__init__(page, "Add a secret")
+        self._context = page.context
+        self.key = QLineEdit()
+        self.key.setPlaceholderText("Name, such as maps-key")
+        self.key.setAccessibleName("Name of the secret")
+        self.value = QLineEdit()
+        self.value.setEchoMode(QLineEdit.EchoMode.Password)
+        self.value.setPlaceholderText("Value")
+        self.value.setAccessibleName("Value of the secret")
+        self.said = PlainLabel("", "error", wrap=True)
+        self.said.hide()
+        for field in (self.key, self.value, self.said):
+            self.body.addWidget(field)
+        save = PrimaryButton("Save", self._save, name="Save the secret")
+        save.setDefault(True)
+        self.buttons.addWidget(Button("Cancel", self.reject))
+        self.buttons.addWidget(save)
+
+    def _save(self) -> None:
+        key, value, vault = self.key.text().strip(), self.value.text(), self._context.harbor.vault
+        if not key or not value:
+            self._show("A name and a value are needed.")
+            return
+        secret = Secret(value)
+        self._context.act(lambda: vault.set(key, secret), self._done, self._failed, owner=self)
+
+    def _done(self, _: object) -> None:
+        self.value.clear()
+        self.accept()
+
+    def _failed(self, problem: Problem) -> None:
+        self._show(f"{problem.sentence} {problem.next_step}".strip())
+
+    def _show(self, text: str) -> None:
+        self.said.setText(text)
+        self.said.show()

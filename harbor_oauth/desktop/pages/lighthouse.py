@@ -1,27 +1,284 @@
-"""Lighthouse: one address for every docked server."""
+"""Lighthouse: the gateway, its keys, and what it is asked for."""
 
 from __future__ import annotations
 
-from harbor_oauth.desktop.model import Snapshot
-from harbor_oauth.desktop.pages import Context, Page
-from harbor_oauth.desktop.widgets import EmptyState
+import functools
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["LighthousePage"]
+from PySide6.QtCore import QTimer
+from PySide6.QtGui import QHideEvent, QShowEvent
+from PySide6.QtWidgets import QAbstractItemView, QLineEdit, QTableWidget, QTableWidgetItem, QWidget
+
+from harbor_oauth.desktop.dialogs import Dialog, confirm
+from harbor_oauth.desktop.pages import Context
+from harbor_oauth.desktop.pages.refilled import RefilledPage, row
+from harbor_oauth.desktop.widgets import (
+    Card,
+    CopyField,
+    DangerButton,
+    PillLabel,
+    PlainLabel,
+    PrimaryButton,
+    plain,
+)
+from harbor_oauth.desktop.widgets.buttons import Button
+from harbor_oauth.desktop.words import moment
+
+if TYPE_CHECKING:
+    from harbor_oauth.desktop.model import Snapshot
+    from harbor_oauth.gateway.keys import GatewayKey
+    from harbor_oauth.gateway.running import Running
+    from harbor_oauth.secret import Secret
+
+__all__ = ["LighthousePage", "read_log"]
+
+_MOST: Final = 500
+_TAIL: Final = 256 * 1024
+_EVERY: Final = 1000
+_REFUSED: Final = 400
+_COLUMNS: Final = ("time", "server", "method", "tool", "status", "milliseconds", "key")
+
+Request = Mapping[str, object]
 
 
-class LighthousePage(Page):
-    """One address for every docked server."""
+def read_log(home: Path) -> tuple[Request, ...]:
+    """Return what the gateway was asked for last, the newest first; called in a thread.
+
+    Args:
+        home: The directory of the gateway's files.
+    """
+    try:
+        with (home / "gateway-audit.jsonl").open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _TAIL))
+            lines = file.read().split(b"\n")
+    except OSError:
+        return ()
+    found = []
+    for line in reversed(lines[1:] if size > _TAIL else lines):
+        try:
+            members = json.loads(line)
+        except ValueError:  # half of a line that is being written
+            continue
+        if isinstance(members, dict):
+            found.append(members)
+        if len(found) == _MOST:
+            break
+    return tuple(found)
+
+
+class LighthousePage(RefilledPage):
+    """The gateway's state, its keys, a count for each server, and the requests."""
 
     title = "Lighthouse"
-    about = "One address for every docked server."
+    about = "One local address for every docked server. Programs present a key and see no token."
 
-    def __init__(self, context: Context) -> None:
-        """Show that there is nothing yet."""
-        super().__init__(context)
-        self._empty = EmptyState(
-            "lighthouse", "The lighthouse is dark", "Start it to let programs use your fleet."
+    def __init__(self, context: Context, parent: QWidget | None = None) -> None:
+        """Read no requests before it is looked at."""
+        super().__init__(context, parent)
+        self._requests: tuple[Request, ...] = ()
+        self._changing = ""
+        self._timer = QTimer(self)
+        self._timer.setInterval(_EVERY)
+        self._timer.timeout.connect(self._read)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Follow the requests while a person looks."""
+        super().showEvent(event)
+        self._read()
+        self._timer.start()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Read no more."""
+        self._timer.stop()
+        super().hideEvent(event)
+
+    def _read(self) -> None:
+        home = self.context.harbor.home
+        self.context.work.run(lambda: read_log(home), self._show_requests, owner=self)
+
+    def _show_requests(self, requests: tuple[Request, ...]) -> None:
+        if requests != self._requests:
+            self._requests = requests
+            self.refill()
+
+    def fill(self, snapshot: Snapshot) -> None:
+        """Show all of it."""
+        self.body.addWidget(self._state(snapshot.gateway))
+        self.body.addWidget(self._keys(snapshot.gateway_keys))
+        self.body.addWidget(PlainLabel("Requests", "heading"))
+        if not self._requests:
+            self.body.addWidget(
+                PlainLabel("None yet. What programs ask for is listed here.", "muted")
+            )
+            return
+        self.body.addWidget(self._counts())
+        self.body.addWidget(self._log())
+
+    # --- the gateway ----------------------------------------------------------------
+
+    def _state(self, running: Running | None) -> Card:
+        card = Card("The gateway")
+        change: Button
+        if self._changing:
+            change = Button(self._changing)
+            change.setEnabled(False)
+        elif running is not None:
+            change = Button("Stop", self._stop, name="Stop the gateway")
+        else:
+            change = PrimaryButton("Start", self._start, name="Start the gateway")
+        pill = PillLabel(*(("running", "success") if running else ("stopped", "neutral")))
+        card.body.addLayout(row(PlainLabel("The gateway", "strong"), pill, None, change))
+        if running is not None:
+            card.body.addWidget(CopyField(running.address, "Address", self.context.copy_text))
+            since = moment(running.started_at, self.context.clock())
+            text = f"Started {since}. Each server is at this address with /NAME after it."
+            card.body.addWidget(PlainLabel(text, "muted", wrap=True))
+        return card
+
+    def _start(self) -> None:
+        from harbor_oauth.gateway.service import start_detached
+
+        harbor = self.context.harbor
+
+        def start() -> object:
+            # -P: `-m` alone runs what the current directory has of that name.
+            command = [sys.executable, "-P", "-m", "harbor_oauth", "lighthouse"]
+            environ = {**harbor.settings.environ, "HARBOR_HOME": str(harbor.home)}
+            return start_detached(command, harbor.home, environ)
+
+        self._change("Starting\u2026", start)
+
+    def _stop(self) -> None:
+        from harbor_oauth.gateway.running import stop
+
+        home = self.context.harbor.home
+        self._change("Stopping\u2026", lambda: stop(home))
+
+    def _change(self, word: str, task: object) -> None:
+        self._changing = word
+        self.refill()
+
+        def ended(problem: object = None) -> None:
+            from harbor_oauth.desktop.problem import Problem
+
+            self._changing = ""
+            self.refill()
+            if isinstance(problem, Problem):
+                self.context.say(problem)
+
+        assert callable(task)  # noqa: S101 - of the two above
+        self.context.act(task, ended, ended, owner=self)
+
+    # --- keys -----------------------------------------------------------------------
+
+    def _keys(self, keys: tuple[GatewayKey, ...]) -> Card:
+        card = Card("Keys of the gateway")
+        copy = Button("Copy the own key", self._copy_own, name="Copy the gateway's own key")
+        add = Button("Add\u2026", self._ask_name, name="Add a key")
+        card.body.addLayout(row(PlainLabel("Keys", "strong"), None, copy, add))
+        now = self.context.clock()
+        for key in keys:
+            servers = "all servers" if key.servers is None else ", ".join(sorted(key.servers))
+            ends = "" if key.expires_at is None else f", ends {moment(key.expires_at, now)}"
+            revoke = functools.partial(self._revoke, key.name)
+            card.body.addLayout(
+                row(
+                    PlainLabel(key.name),
+                    PlainLabel(f"{servers}{ends}", "muted"),
+                    None,
+                    DangerButton("Revoke", revoke, name=f"Revoke the key {key.name}"),
+                )
+            )
+        if not keys:
+            card.body.addWidget(PlainLabel("None but the gateway's own.", "muted"))
+        return card
+
+    def _copy_own(self) -> None:
+        from harbor_oauth.gateway.keys import Keys
+
+        home = self.context.harbor.home
+        copy = functools.partial(self._copy, "The gateway's own key is on the clipboard.")
+        self.context.work.run(lambda: Keys(home).own(), copy, owner=self)
+
+    def _copy(self, said: str, key: Secret) -> None:
+        self.context.copy(key.reveal(), True)  # noqa: FBT003 - a callable's arguments have no names
+        self.context.tell(said, "It is taken off the clipboard after 30 seconds.")
+
+    def _ask_name(self) -> None:
+        dialog = Dialog(self, "Add a key")
+        field = QLineEdit()
+        field.setPlaceholderText("A name for it, such as laptop")
+        field.setAccessibleName("Name of the key")
+        dialog.body.addWidget(field)
+
+        def add() -> None:
+            if name := field.text().strip():
+                dialog.accept()
+                self._add(name)
+
+        make = PrimaryButton("Make it", add, name="Make the key")
+        make.setDefault(True)
+        dialog.buttons.addWidget(Button("Cancel", dialog.reject))
+        dialog.buttons.addWidget(make)
+        dialog.open()
+
+    def _add(self, name: str) -> None:
+        from harbor_oauth.gateway.keys import Keys
+
+        home = self.context.harbor.home
+        said = f"The key {name} is on the clipboard; it is not shown again."
+        self.context.act(
+            lambda: Keys(home).add(name), functools.partial(self._copy, said), owner=self
         )
-        self.body.addWidget(self._empty, 1)
 
-    def show_snapshot(self, snapshot: Snapshot) -> None:
-        """Show what is known now."""
+    def _revoke(self, name: str) -> None:
+        from harbor_oauth.gateway.keys import Keys
+
+        context, home = self.context, self.context.harbor.home
+        confirm(
+            self,
+            f"Revoke the key {name}?",
+            "What uses it is refused from the next request on.",
+            "Revoke",
+            lambda: context.act(lambda: Keys(home).revoke(name)),
+        )
+
+    # --- requests -------------------------------------------------------------------
+
+    def _counts(self) -> Card:
+        card = Card("Requests by server")
+        for server in dict.fromkeys(str(each.get("server") or "-") for each in self._requests):
+            own = [each for each in self._requests if str(each.get("server") or "-") == server]
+            failed = [each for each in own if _status(each) >= _REFUSED]
+            said = f"{len(own)} requests"
+            if failed:
+                said += f", {len(failed)} failed, the last with {_status(failed[0])}"
+            card.body.addLayout(row(PlainLabel(server, "strong"), PlainLabel(said, "muted"), None))
+        return card
+
+    def _log(self) -> QTableWidget:
+        table = QTableWidget(len(self._requests), len(_COLUMNS))
+        table.setAccessibleName("Requests, the newest first")
+        table.setHorizontalHeaderLabels([column.capitalize() for column in _COLUMNS])
+        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        table.verticalHeader().hide()
+        table.setShowGrid(False)
+        table.setMinimumHeight(260)
+        table.horizontalHeader().setStretchLastSection(True)
+        for line, members in enumerate(self._requests):
+            for column, name in enumerate(_COLUMNS):
+                value = members.get(name)
+                text = "" if value is None else plain(str(value))
+                table.setItem(line, column, QTableWidgetItem(text))
+        table.resizeColumnsToContents()
+        return table
+
+
+def _status(members: Request) -> int:
+    status = members.get("status")
+    return status if isinstance(status, int) else 0

@@ -1,25 +1,189 @@
-"""Papers: who you are signed in as, at each provider."""
+"""Papers: every provider, who is signed in there, and what can be done about it."""
 
 from __future__ import annotations
 
-from harbor_oauth.desktop.model import Snapshot
-from harbor_oauth.desktop.pages import Context, Page
-from harbor_oauth.desktop.widgets import EmptyState
+import functools
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from PySide6.QtWidgets import QLineEdit, QMenu, QPlainTextEdit, QToolButton
+
+from harbor_oauth.desktop import actions
+from harbor_oauth.desktop.dialogs import Dialog
+from harbor_oauth.desktop.pages.refilled import RefilledPage, row
+from harbor_oauth.desktop.widgets import (
+    Card,
+    EmptyState,
+    IconButton,
+    PillLabel,
+    PlainLabel,
+    PrimaryButton,
+    plain,
+)
+from harbor_oauth.desktop.widgets.buttons import Button
+from harbor_oauth.desktop.words import moment
+
+if TYPE_CHECKING:
+    from harbor_oauth.client import GrantStatus
+    from harbor_oauth.desktop.model import Snapshot
+    from harbor_oauth.fleet.explain import Explanation
+    from harbor_oauth.fleet.providers import ListedProvider
 
 __all__ = ["PapersPage"]
 
 
-class PapersPage(Page):
-    """Who you are signed in as, at each provider."""
+class PapersPage(RefilledPage):
+    """A card for each provider, with its grants and a gear menu."""
 
     title = "Papers"
-    about = "Who you are signed in as, at each provider."
+    about = "Who is signed in where, and the apps that sign you in."
 
-    def __init__(self, context: Context) -> None:
-        """Show that there is nothing yet."""
-        super().__init__(context)
-        self._empty = EmptyState("papers", "No provider is installed", "Install one to sign in.")
-        self.body.addWidget(self._empty, 1)
+    def fill(self, snapshot: Snapshot) -> None:
+        """Show the providers, then the grants of servers known by their address."""
+        known = {provider.name for provider in snapshot.providers}
+        for provider in snapshot.providers:
+            self.body.addWidget(self._provider(provider, snapshot))
+        others = [status for status in snapshot.grants if status.provider not in known]
+        for status in others:
+            card = Card(f"Papers of {status.grant}")
+            self._add_grant(card, status, status.grant)
+            self.body.addWidget(card)
+        if not snapshot.providers and not others:
+            text = "Dock a server on the page Fleet; its papers appear here."
+            self.body.addWidget(EmptyState("papers", "No papers yet", text))
 
-    def show_snapshot(self, snapshot: Snapshot) -> None:
-        """Show what is known now."""
+    def _provider(self, provider: ListedProvider, snapshot: Snapshot) -> Card:
+        title = provider.display_name
+        card = Card(f"Papers of {title}")
+        if provider.problem is not None:
+            card.body.addLayout(
+                row(PlainLabel(title, "strong"), PillLabel("cannot be used", "danger"), None)
+            )
+            said = f"{provider.problem.message} {provider.problem.next_step}".strip()
+            card.body.addWidget(PlainLabel(said, "muted", wrap=True, selectable=True))
+            return card
+        grants = snapshot.grants_of(provider.name)
+        if not grants:
+            charter = functools.partial(actions.charter, self, provider.name, title)
+            card.body.addLayout(
+                row(
+                    PlainLabel(title, "strong"),
+                    PillLabel("not chartered", "neutral"),
+                    None,
+                    PrimaryButton("Charter", charter, name=f"Charter {title}"),
+                    self._gear(provider.name, title, None),
+                )
+            )
+        for status in grants:
+            self._add_grant(card, status, title if status.grant == provider.name else status.grant)
+        return card
+
+    def _add_grant(self, card: Card, status: GrantStatus, title: str) -> None:
+        ready = status.state == "active"
+        pill = PillLabel(
+            "chartered" if ready else "needs a sign-in", "success" if ready else "danger"
+        )
+        gear = self._gear(status.grant, title, status)
+        card.body.addLayout(row(PlainLabel(title, "strong"), pill, None, gear))
+        for line in _about(status, self.context.clock()):
+            card.body.addWidget(PlainLabel(line, "muted", wrap=True, selectable=True))
+
+    def _gear(self, grant: str, title: str, status: GrantStatus | None) -> QToolButton:
+        made = IconButton("gear", f"Menu of {title}")
+        made.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(made)
+        scopes = (status.requested_scopes or None) if status else None
+        entries: tuple[tuple[str, Callable[[], object], bool], ...] = (
+            ("Charter", functools.partial(actions.charter, self, grant, title), status is None),
+            (
+                "Re-charter",
+                functools.partial(actions.charter, self, grant, title, scopes=scopes),
+                status is not None,
+            ),
+            ("Revoke", functools.partial(actions.revoke, self, grant), status is not None),
+            ("Own Papers", functools.partial(actions.own_papers, self, grant, title), True),
+            ("Accounts", functools.partial(self._accounts, grant, title), True),
+            ("Why", functools.partial(self._why, grant), status is not None),
+        )
+        for text, action, enabled in entries:
+            entry = menu.addAction(text)
+            entry.setEnabled(enabled)
+            entry.triggered.connect(functools.partial(_without_argument, action))
+        made.setMenu(menu)
+        return made
+
+    # --- what the menu opens --------------------------------------------------------
+
+    def _accounts(self, grant: str, title: str) -> None:
+        """List the accounts, and sign in to another beside them."""
+        bare = grant.partition("@")[0]
+        dialog = Dialog(self, f"Accounts of {title}")
+        snapshot = self.context.watcher.snapshot
+        there = snapshot.grants_of(bare.partition("/")[0]) if snapshot else ()
+        for status in there:
+            said = f"{status.grant}: {status.account or 'account not told'}"
+            dialog.body.addWidget(PlainLabel(said, wrap=True))
+        word = QLineEdit()
+        word.setPlaceholderText("A word for another account, such as work")
+        word.setAccessibleName("A word for another account")
+        dialog.body.addWidget(word)
+
+        def add() -> None:
+            if label := word.text().strip():
+                dialog.accept()
+                actions.charter(self, f"{bare}@{label}", title)
+
+        more = PrimaryButton("Charter it", add, name="Charter another account")
+        more.setDefault(True)
+        dialog.buttons.addWidget(Button("Close", dialog.reject))
+        dialog.buttons.addWidget(more)
+        dialog.open()
+
+    def _why(self, grant: str) -> None:
+        from harbor_oauth.fleet.explain import explain
+
+        context = self.context
+        context.work.run(
+            lambda: explain(context.harbor, grant, context.clock()), self._show_why, owner=self
+        )
+
+    def _show_why(self, told: Explanation) -> None:
+        dialog = Dialog(self, f"Why: {told.grant}")
+        dialog.body.addWidget(PlainLabel(told.sentence, wrap=True, selectable=True))
+        if told.next_step:
+            dialog.body.addWidget(PlainLabel(f"Next: {told.next_step}", "muted", wrap=True))
+        history = QPlainTextEdit(
+            plain("\n".join(f"{_local(each.at)}   {each.event}" for each in reversed(told.events)))
+        )
+        history.setReadOnly(True)
+        history.setAccessibleName("What happened, the newest first")
+        dialog.body.addWidget(history)
+        dialog.buttons.addWidget(Button("Close", dialog.accept))
+        dialog.open()
+
+
+def _without_argument(action: Callable[[], object], _checked: bool = False) -> None:  # noqa: FBT001, FBT002 - a signal's
+    action()
+
+
+def _about(status: GrantStatus, now: float) -> list[str]:
+    """Return a grant's account, scopes, expiry and last refresh."""
+    lines = [f"Account: {status.account}"] if status.account else []
+    if status.scopes:
+        lines.append(f"May: {', '.join(status.scopes)}")
+    times = []
+    if status.obtained_at is not None:
+        times.append(f"renewed {moment(status.obtained_at, now)}")
+    if status.expires_at is not None:
+        ended = status.expires_at <= now
+        times.append(f"token {'ended' if ended else 'ends'} {moment(status.expires_at, now)}")
+    if times:
+        lines.append(", ".join(times).capitalize() + ".")
+    if status.state != "active":
+        lines.append(f"It needs a sign-in: {status.cause or 'its server ended it'}.")
+    return lines
+
+
+def _local(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,137 @@
+"""What a person can do with a grant or a server, from any page."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from harbor_oauth.desktop.dialogs import Dialog, confirm
+from harbor_oauth.desktop.dialogs.charter import CharterDialog
+from harbor_oauth.desktop.dialogs.own_papers import OwnPapersDialog
+
+if TYPE_CHECKING:
+    from harbor_oauth.client import LogoutResult
+    from harbor_oauth.desktop.pages import Page
+    from harbor_oauth.fleet.docking import Docked
+    from harbor_oauth.fleet.papers import Guide
+
+__all__ = ["charter", "dock", "dock_address", "own_papers", "revoke", "undock"]
+
+
+def charter(
+    page: Page, grant: str, title: str, *, scopes: tuple[str, ...] | None = None
+) -> CharterDialog:
+    """Sign in to a grant, or sign in again.
+
+    Args:
+        page: Where it was asked for.
+        grant: ``provider[/resource][@account]``.
+        title: What a person calls it.
+        scopes: What to ask for, in place of the default.
+    """
+    harbor = page.context.harbor
+
+    def attempt(present: Any) -> str:  # noqa: ANN401 - of the login's own type
+        status = harbor.login(grant, scopes=scopes, present=present)
+        return f"Signed in to {status.grant}{f' as {status.account}' if status.account else ''}."
+
+    papers = functools.partial(own_papers, page, grant, title, then_charter=True)
+    return _opened(CharterDialog(page, title, attempt, papers))
+
+
+def dock(page: Page, provider: str, title: str) -> CharterDialog:
+    """Sign in for a provider's default server, and add it to the fleet."""
+    from harbor_oauth.fleet.docking import dock_provider
+
+    def docking(sign_in: Any) -> Docked:  # noqa: ANN401 - as above
+        return dock_provider(page.context.harbor, provider, sign_in=sign_in)
+
+    return _docking(page, title, provider, docking)
+
+
+def dock_address(page: Page, name: str, url: str) -> CharterDialog:
+    """Sign in for a server known by its URL, and add it to the fleet."""
+    from harbor_oauth.fleet.docking import dock_url
+
+    def docking(sign_in: Any) -> Docked:  # noqa: ANN401 - as above
+        return dock_url(page.context.harbor, name, url, sign_in=sign_in)
+
+    return _docking(page, name, None, docking)
+
+
+def _docking(
+    page: Page, title: str, provider: str | None, docking: Callable[[Any], Docked]
+) -> CharterDialog:
+    def attempt(present: Any) -> str:  # noqa: ANN401 - as above
+        docked = docking(functools.partial(page.context.harbor.login, present=present))
+        account = f" as {docked.account}" if docked.account else ""
+        tools = "" if docked.tools is None else f" It offers {docked.tools} tools."
+        return f"Docked {docked.entry.name}{account}.{tools}"
+
+    papers = functools.partial(own_papers, page, provider, title) if provider else None
+    return _opened(CharterDialog(page, title, attempt, papers))
+
+
+def _opened(dialog: CharterDialog) -> CharterDialog:
+    dialog.open()
+    return dialog
+
+
+def own_papers(page: Page, grant: str, title: str, *, then_charter: bool = False) -> None:
+    """Lead to an app of one's own; then sign in with it, if that is wanted."""
+    from harbor_oauth.fleet.papers import guide
+
+    harbor = page.context.harbor
+    bare = grant.partition("@")[0]
+
+    def show(found: Guide | None) -> None:
+        if found is None:
+            page.context.tell(f"{title} takes no app of your own; none is needed.")
+            return
+        again = functools.partial(charter, page, grant, title) if then_charter else None
+        OwnPapersDialog(page, found, again).open()
+
+    page.context.work.run(lambda: guide(harbor, bare), show, owner=page)
+
+
+def revoke(page: Page, grant: str) -> Dialog:
+    """End a grant at its server and here, if the person agrees."""
+    context = page.context
+    question = f"{grant} is revoked at its server and forgotten here. What uses it stops working."
+    return confirm(
+        page,
+        f"Revoke {grant}?",
+        question,
+        "Revoke",
+        lambda: context.act(
+            lambda: context.harbor.logout(grant), functools.partial(_tell_ended, page)
+        ),
+    )
+
+
+def undock(page: Page, server: str) -> Dialog:
+    """Remove a server and end its grant, if the person agrees."""
+    from harbor_oauth.fleet.undocking import undock as undock_server
+
+    context = page.context
+    return confirm(
+        page,
+        f"Remove {server}?",
+        f"{server} leaves the fleet, and its grant is revoked if nothing else uses it.",
+        "Remove",
+        lambda: context.act(
+            lambda: undock_server(context.harbor, server),
+            lambda _: context.tell(f"Removed {server}."),
+        ),
+    )
+
+
+def _tell_ended(page: Page, ended: LogoutResult) -> None:
+    if ended.revoked:
+        page.context.tell(f"The grant {ended.grant} is revoked and forgotten.")
+        return
+    by_hand = f" End it by hand: {ended.manage_url}" if ended.manage_url else ""
+    page.context.tell(
+        f"{ended.grant} is forgotten here.", f"Its server was not told: {ended.reason}.{by_hand}"
+    )

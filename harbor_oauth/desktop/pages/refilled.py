@@ -1,0 +1,101 @@
+"""Pages that are filled anew at each change, and keep the focus and the place."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QLayout, QWidget
+
+from harbor_oauth.desktop.model import Snapshot
+from harbor_oauth.desktop.pages import Context, Page
+from harbor_oauth.desktop.theme import SPACE
+from harbor_oauth.desktop.widgets import Banner
+
+__all__ = ["RefilledPage", "clear", "row"]
+
+_SOON = 200
+
+
+def clear(layout: QLayout) -> None:
+    """Take everything out of a layout, and let it go."""
+    while (item := layout.takeAt(0)) is not None:
+        widget, inner = item.widget(), item.layout()
+        if widget is not None:
+            widget.hide()
+            widget.deleteLater()
+        elif inner is not None:
+            clear(inner)
+            inner.deleteLater()
+
+
+def row(*parts: QWidget | None) -> QHBoxLayout:
+    """Put widgets side by side; None is the room between them."""
+    made = QHBoxLayout()
+    made.setSpacing(SPACE.s)
+    for part in parts:
+        if part is None:
+            made.addStretch(1)
+        else:
+            made.addWidget(part)
+    return made
+
+
+class RefilledPage(Page):
+    """A page that `fill` writes whenever what it shows has changed.
+
+    Args:
+        context: What it works with.
+    """
+
+    def __init__(self, context: Context, parent: QWidget | None = None) -> None:
+        """Show nothing yet."""
+        super().__init__(context, parent)
+        self._latest: Snapshot | None = None
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Show what is known now, once no menu is open."""
+        self._latest = snapshot
+        if QApplication.activePopupWidget() is not None:
+            QTimer.singleShot(_SOON, self, self.refill)
+        else:
+            self.refill()
+
+    def refill(self) -> None:
+        """Write the page anew."""
+        if self._latest is None:
+            return
+        bar = self.scroller.verticalScrollBar()
+        place, focused = bar.value(), self._focused()
+        clear(self.body)
+        self._say_locked(self._latest)
+        self.fill(self._latest)
+        self.body.addStretch(1)
+        bar.setValue(place)
+        self._focus(focused)
+
+    def fill(self, snapshot: Snapshot) -> None:
+        """Put what is known into `body`."""
+        raise NotImplementedError
+
+    def _say_locked(self, snapshot: Snapshot) -> None:
+        """Say that the vault cannot be used, where something can be done about it."""
+        problem = snapshot.vault.problem
+        if problem is None:
+            return
+        banner = Banner("warning", dismissable=False)
+        banner.show_problem(problem, "warning")
+        banner.add_action("Open Treasure Chest", lambda: self.context.go("chest"))
+        self.body.addWidget(banner)
+
+    def _focused(self) -> str:
+        for widget in self.findChildren(QWidget):
+            if widget.hasFocus():
+                return widget.accessibleName()
+        return ""
+
+    def _focus(self, name: str) -> None:
+        if not name:
+            return
+        for widget in self.findChildren(QWidget):
+            if widget.accessibleName() == name and not widget.isHidden():
+                widget.setFocus()
+                return
