@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -255,7 +257,7 @@ class LighthousePage(RefilledPage):
         for server in dict.fromkeys(str(each.get("server") or "-") for each in self._requests):
             own = [each for each in self._requests if str(each.get("server") or "-") == server]
             failed = [each for each in own if _status(each) >= _REFUSED]
-            said = f"{len(own)} requests"
+            said = "1 request" if len(own) == 1 else f"{len(own)} requests"
             if failed:
                 said += f", {len(failed)} failed, the last with {_status(failed[0])}"
             card.body.addLayout(row(PlainLabel(server, "strong"), PlainLabel(said, "muted"), None))
@@ -272,11 +274,19 @@ class LighthousePage(RefilledPage):
         table.horizontalHeader().setStretchLastSection(True)
         for line, members in enumerate(self._requests):
             for column, name in enumerate(_COLUMNS):
-                value = members.get(name)
-                text = "" if value is None else plain(str(value))
+                text = _shown(name, members.get(name))
                 table.setItem(line, column, QTableWidgetItem(text))
         table.resizeColumnsToContents()
         return table
+
+
+def _shown(column: str, value: object) -> str:
+    """Return a member as a person reads it: times in their own zone."""
+    text = "" if value is None else plain(str(value))
+    if column == "time":
+        with contextlib.suppress(ValueError):
+            return datetime.fromisoformat(text).astimezone().strftime("%m-%d %H:%M:%S")
+    return text
 
 
 def _status(members: Request) -> int:

@@ -69,8 +69,18 @@ class RefilledPage(Page):
         self._say_locked(self._latest)
         self.fill(self._latest)
         self.body.addStretch(1)
+        self._show_at_once()
         bar.setValue(place)
         self._focus(focused)
+
+    def _show_at_once(self) -> None:
+        """Qt would show what is new at its next turn, and nothing in between."""
+        for index in range(self.body.count()):
+            item = self.body.itemAt(index)
+            widget = item.widget() if item is not None else None
+            if widget is not None:
+                widget.show()
+        self.body.activate()
 
     def fill(self, snapshot: Snapshot) -> None:
         """Put what is known into `body`."""
