@@ -66,6 +66,7 @@ class Desktop(QObject):
         self._waiting: frozenset[str] | None = None
         self._problems: tuple[Problem, ...] = ()
         self._tray: QSystemTrayIcon | None = None
+        self._copied = ""
         self.window = Window(self._context)
         self.work.failed = self.window.say
         self.window.closing.connect(self.close)
@@ -99,6 +100,8 @@ class Desktop(QObject):
         """End every task, keep the window's state, close the vault."""
         self.watcher.stop()
         self._save()
+        if self._copied:
+            take_off_clipboard(self._copied)
         if self._tray is not None:
             self._tray.hide()
         self.work.close()
@@ -119,13 +122,17 @@ class Desktop(QObject):
 
     def copy(self, text: str, secret: bool) -> None:  # noqa: FBT001 - as `Context` has it
         """Put a text on the clipboard; a secret is taken off it after a while."""
+        board = QGuiApplication.clipboard()
+        if not secret:
+            board.setText(text)
+            return
         data = QMimeData()
         data.setText(text)
-        if secret:
-            # What clipboard histories leave out, since KDE's Klipper began with it.
-            data.setData("x-kde-passwordManagerHint", QByteArray(b"secret"))
-            QTimer.singleShot(_SECRET_STAYS, self, lambda: take_off_clipboard(text))
-        QGuiApplication.clipboard().setMimeData(data)
+        # What clipboard histories leave out, since KDE's Klipper began with it.
+        data.setData("x-kde-passwordManagerHint", QByteArray(b"secret"))
+        board.setMimeData(data)
+        self._copied = text
+        QTimer.singleShot(_SECRET_STAYS, self, lambda: take_off_clipboard(text))
 
     # --- what changes -------------------------------------------------------------
 
