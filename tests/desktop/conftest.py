@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,12 +27,15 @@ MakeDesktop = Callable[..., Desktop]
 
 
 @pytest.fixture(scope="session")
-def theme(qapp: QApplication) -> Theme:
-    """Give the one theme of all tests."""
+def theme(qapp: QApplication) -> Iterator[Theme]:
+    """Give the one theme of all tests; what Qt holds of Python's goes before Python does."""
     QStandardPaths.setTestModeEnabled(True)
     made = Theme(qapp)
     made.apply()
-    return made
+    yield made
+    qapp.clipboard().clear()
+    qapp.processEvents()
+    gc.collect()
 
 
 @pytest.fixture
