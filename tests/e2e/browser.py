@@ -5,6 +5,7 @@ the page of the double in `harbor_oauth.testing`, and waits for the page where a
 Appends to `$HARBOR_E2E_BROWSER_LOG` one JSON line with that page's title, its URL without the
 query, the path of a screenshot, and what failed or null.
 `$HARBOR_E2E_BROWSER_DECISION=deny` makes this person refuse.
+`$HARBOR_E2E_BROWSER_SCREEN` shows the window on the display.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ ENDS: Final = ("/done", "/failed")
 PATIENCE: Final = 60.0  # seconds for all pages
 
 FLAGS: Final = (
-    "--headless=new",
     "--window-size=900,700",
     "--no-first-run",
     "--no-proxy-server",
@@ -49,7 +49,8 @@ def open_browser(profile: str) -> Chrome:
     """Start Chromium with an own profile."""
     options = ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+    hidden = [] if os.environ.get("HARBOR_E2E_BROWSER_SCREEN") else ["--headless=new"]
+    for flag in (*FLAGS, *hidden, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     if os.geteuid() == 0:
         options.add_argument("--no-sandbox")  # Chromium refuses to sandbox the superuser

@@ -26,6 +26,7 @@ INSTALL_NPM: Final = (
 )
 INSTALL_BROWSER: Final = f"{APT} chromium chromium-driver"
 INSTALL_KEYRING: Final = f"{APT} gnome-keyring dbus dbus-daemon libsecret-tools libglib2.0-bin"
+INSTALL_SCREEN: Final = f"{APT} xvfb openbox xdotool at-spi2-core libxcb-cursor0"
 INSTALL_PACKAGES: Final = "python3 dev.py test"
 
 
