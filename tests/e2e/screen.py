@@ -11,26 +11,36 @@ import re
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import attrs
-from jeepney import DBusAddress, Properties, new_method_call
+from jeepney import (
+    DBusAddress,
+    HeaderFields,
+    MatchRule,
+    Message,
+    Properties,
+    message_bus,
+    new_method_call,
+)
 from jeepney.io.blocking import DBusConnection, open_dbus_connection
 from jeepney.wrappers import DBusErrorResponse
 
 from tests.e2e.needs import INSTALL_SCREEN, require_program
 
-PATIENCE: Final = 60.0  # seconds
+PATIENCE: Final = 30.0  # seconds
 SIZE: Final = "1280x900x24"
 
 # The bits of AT-SPI's StateType that matter here.
+ACTIVE: Final = 1 << 1
 ENABLED: Final = 1 << 8
 FOCUSED: Final = 1 << 12
 SHOWING: Final = 1 << 25
-BUTTONS: Final = frozenset({"push button", "check box", "toggle button", "menu item"})
+BUTTONS: Final = frozenset({"push button", "button menu", "check box", "toggle button"})
 
 _SHOT: Final = """
 import sys
@@ -39,8 +49,14 @@ app = QGuiApplication([])
 app.primaryScreen().grabWindow(0).save(sys.argv[1])
 """
 
+_REGISTRY: Final = DBusAddress(
+    "/org/a11y/atspi/registry", "org.a11y.atspi.Registry", "org.a11y.atspi.Registry"
+)
+_FOCUSED: Final = "object:state-changed:focused"
+
 Reference = tuple[str, str]
 Box = tuple[int, int, int, int]
+EVERYWHERE: Final[Box] = (0, 0, 1 << 20, 1 << 20)
 
 
 @attrs.frozen
@@ -84,17 +100,17 @@ class Screen:
     environment: Mapping[str, str]
     shots: Path
     _bus: DBusConnection = attrs.field(repr=False)
+    _focus: deque[Message] = attrs.field(repr=False)
 
     # --- looking ------------------------------------------------------------------
 
     def look(self) -> list[Thing]:
         """Return what is shown of every program, the uppermost window last."""
         found: list[Thing] = []
-        everything = (0, 0, 1 << 20, 1 << 20)
         root = ("org.a11y.atspi.Registry", "/org/a11y/atspi/accessible/root")
         for program in self._children(root):
             for window in self._children(program):
-                self._collect(window, everything, found)
+                self._collect(window, EVERYWHERE, found)
         return found
 
     def _collect(self, reference: Reference, clip: Box, found: list[Thing]) -> None:
@@ -106,10 +122,8 @@ class Screen:
         if not thing.states & SHOWING:
             return
         found.append(thing)
-        # A menu is a window of its own: what it belongs to does not cut it off.
-        inside = thing.box if thing.role != "push button" else (0, 0, 1 << 20, 1 << 20)
         for child in children:
-            self._collect(child, inside, found)
+            self._collect(child, thing.box, found)
 
     def _thing(self, reference: Reference, clip: Box) -> Thing:
         accessible = "org.a11y.atspi.Accessible"
@@ -173,6 +187,18 @@ class Screen:
             f"the end of {pattern!r}",
         )
 
+    def come_back(self) -> None:
+        """Wait until a window of ours is in front: the browser is gone."""
+        self.until(lambda things: any(each.states & ACTIVE for each in things), "an active window")
+
+    def at_rest(self, name: str, roles: frozenset[str]) -> Thing:
+        """Return something once it stays where it is."""
+        self.come_back()
+        before, now = None, self.thing(name, roles)
+        while now != before:
+            before, now = now, self.thing(name, roles)
+        return now
+
     def thing(self, name: str, roles: frozenset[str] = BUTTONS) -> Thing:
         """Wait until something by that name can be used."""
 
@@ -195,6 +221,35 @@ class Screen:
         )
         return f"picture: {place}"
 
+    # --- menus ----------------------------------------------------------------------
+
+    def forget_focus(self) -> None:
+        """Take what had the focus so far for told."""
+        self.look()  # reads what has arrived
+        self._focus.clear()
+
+    def next_focus(self) -> tuple[Thing, Reference]:
+        """Wait until something else gets the focus, as a screen reader is told it.
+
+        A menu is no part of the tree of windows: this is how its entries are found.
+        """
+        while True:
+            try:
+                event = self._bus.recv_until_filtered(self._focus, timeout=PATIENCE)
+            except TimeoutError:
+                raise AssertionError(f"nothing got the focus; {self.shot()}") from None
+            fields = event.header.fields
+            reference = (fields[HeaderFields.sender], fields[HeaderFields.path])
+            kind, on = event.body[:2]
+            if kind == "focused" and on:
+                return self._thing(reference, EVERYWHERE), reference
+
+    def beside(self, reference: Reference) -> list[Thing]:
+        """Return what is in the same menu."""
+        address = DBusAddress(reference[1], reference[0], "org.a11y.atspi.Accessible")
+        parent: Reference = self._ask(Properties(address).get("Parent"))[1]
+        return [self._thing(each, EVERYWHERE) for each in self._children(parent)]
+
     # --- doing ----------------------------------------------------------------------
 
     def do(self, *arguments: object) -> str:
@@ -212,6 +267,9 @@ class Screen:
 
 class Hands(Protocol):
     """What a person does with a window, whichever way."""
+
+    def go(self, page: str, number: int) -> None:
+        """Go to a page, the one at that place of the navigation."""
 
     def press(self, name: str) -> None:
         """Press a button."""
@@ -232,6 +290,10 @@ class Mouse:
 
     screen: Screen
 
+    def go(self, page: str, number: int) -> None:
+        """Click its name."""
+        self.press(page)
+
     def press(self, name: str) -> None:
         """Point at a button and click, after scrolling to it."""
         self._click(name, BUTTONS)
@@ -242,9 +304,15 @@ class Mouse:
         self.screen.do("type", text)
 
     def choose(self, menu: str, entry: str) -> None:
-        """Open a menu and click an entry."""
+        """Open a menu, point into it, and click an entry."""
         self.press(menu)
-        self._click(entry, frozenset({"menu item"}))
+        self.screen.forget_focus()
+        left, _, _, bottom = self.screen.thing(menu).whole
+        for down in (12, 20, 28):  # a menu minds a mouse that moves over it
+            self.screen.do("mousemove", left + 20, bottom + down)
+        _, reference = self.screen.next_focus()
+        (found,) = [each for each in self.screen.beside(reference) if each.name == entry]
+        self.screen.do("mousemove", *found.centre, "click", 1)
 
     def leave(self) -> None:
         """Click the cross that the window manager draws."""
@@ -256,14 +324,14 @@ class Mouse:
         self.screen.do("mousemove", window.whole[2] - 12, window.whole[1] - 10, "click", 1)
 
     def _click(self, name: str, roles: frozenset[str]) -> None:
-        thing = self.screen.thing(name, roles)
+        thing = self.screen.at_rest(name, roles)
         for _ in range(40):
             if thing.within_reach:
                 break
             x, y = (thing.box[0] + thing.box[2]) // 2, 500
             below = thing.centre[1] >= thing.box[3]
             self.screen.do("mousemove", x, y, "click", 5 if below else 4)
-            thing = self.screen.thing(name, roles)
+            thing = self.screen.at_rest(name, roles)
         assert thing.within_reach, f"{name} cannot be scrolled to: {thing}"
         self.screen.do("mousemove", *thing.centre, "click", 1)
 
@@ -273,6 +341,10 @@ class Keyboard:
     """A person without a mouse: Tab until it has the focus, then Space."""
 
     screen: Screen
+
+    def go(self, page: str, number: int) -> None:
+        """Press Ctrl and its number."""
+        self.screen.do("key", f"ctrl+{number}")
 
     def press(self, name: str) -> None:
         """Go to a button, and press Space."""
@@ -287,21 +359,20 @@ class Keyboard:
     def choose(self, menu: str, entry: str) -> None:
         """Open a menu and go down to an entry."""
         self.press(menu)
-        item = frozenset({"menu item"})
+        self.screen.forget_focus()
         for _ in range(20):
-            if self.screen.thing(entry, item).states & FOCUSED:
-                break
             self.screen.do("key", "Down")
-        else:
-            raise AssertionError(f"{entry} is not reached by the arrow keys; {self.screen.shot()}")
-        self.screen.do("key", "Return")
+            if self.screen.next_focus()[0].name == entry:
+                self.screen.do("key", "Return")
+                return
+        raise AssertionError(f"{entry} is not reached by the arrow keys; {self.screen.shot()}")
 
     def leave(self) -> None:
         """Quit, as everywhere."""
         self.screen.do("key", "ctrl+q")
 
     def _go(self, name: str, roles: frozenset[str]) -> None:
-        self.screen.thing(name, roles)
+        self.screen.at_rest(name, roles)
         passed = []
         for _ in range(120):
             focused = [each for each in self.screen.look() if each.states & FOCUSED]
@@ -353,4 +424,12 @@ def screen(environment: Mapping[str, str], folder: Path) -> Iterator[Screen]:
         reply = session.send_and_get_reply(new_method_call(a11y, "GetAddress"), timeout=PATIENCE)
         assert reply.header.message_type.name != "error", (INSTALL_SCREEN, reply.body)
         bus = stack.enter_context(open_dbus_connection(reply.body[0]))
-        yield Screen(environ, folder, bus)
+        event = {"interface": "org.a11y.atspi.Event.Object", "member": "StateChanged"}
+        rule = MatchRule(type="signal", **event)
+        for message in (
+            message_bus.AddMatch(rule),
+            new_method_call(_REGISTRY, "RegisterEvent", "sass", (_FOCUSED, [], "")),
+        ):
+            bus.send_and_get_reply(message, timeout=PATIENCE)
+        focus = stack.enter_context(bus.filter(rule, bufsize=1000))
+        yield Screen(environ, folder, bus, focus)

@@ -103,7 +103,7 @@ class CharterDialog(Dialog):
         self._waiting.hide()
         self.again.hide()
         self.own.hide()
-        self.stop.setText("Cancel")
+        self.stop.rename("Cancel")
         self._timer.start()
         self._context.act(
             lambda: self._attempt(self._present),
@@ -163,7 +163,7 @@ class CharterDialog(Dialog):
 
     def _done(self, sentence: str) -> None:
         self._finish(sentence)
-        self.stop.setText("Done")
+        self.stop.rename("Done")
         self.stop.setFocus()
 
     def _failed(self, problem: Problem) -> None:
@@ -174,7 +174,7 @@ class CharterDialog(Dialog):
         self._finish(f"{problem.title}. {problem.sentence}", step)
         self.own.setVisible(wants_papers)
         self.again.setVisible(not wants_papers)
-        self.stop.setText("Close")
+        self.stop.rename("Close")
 
     def _finish(self, sentence: str, next_step: str = "") -> None:
         self._timer.stop()

@@ -45,6 +45,11 @@ class Button(QPushButton):
         if on_click is not None:
             self.clicked.connect(lambda _: on_click())
 
+    def rename(self, text: str) -> None:
+        """Let it do something else: what is read out changes with what is shown."""
+        self.setText(plain(text).replace("&", "&&"))
+        self.setAccessibleName(plain(text))
+
 
 class PrimaryButton(Button):
     """The one thing to do."""
