@@ -26,7 +26,10 @@ INSTALL_NPM: Final = (
 )
 INSTALL_BROWSER: Final = f"{APT} chromium chromium-driver"
 INSTALL_KEYRING: Final = f"{APT} gnome-keyring dbus dbus-daemon libsecret-tools libglib2.0-bin"
-INSTALL_SCREEN: Final = f"{APT} xvfb openbox xdotool at-spi2-core libxcb-cursor0"
+INSTALL_SCREEN: Final = (
+    f"{APT} xvfb openbox xdotool at-spi2-core libxcb-cursor0 libxcb-icccm4 libxcb-image0 "
+    "libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xkb1 libxkbcommon-x11-0"
+)
 INSTALL_PACKAGES: Final = "python3 dev.py test"
 
 

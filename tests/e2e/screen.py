@@ -148,9 +148,7 @@ class Screen:
         return found
 
     def _call(self, to: Reference, interface: str, method: str, *arguments: Any) -> Any:
-        return self._ask(
-            new_method_call(DBusAddress(to[1], to[0], interface), method, *arguments)
-        )
+        return self._ask(new_method_call(DBusAddress(to[1], to[0], interface), method, *arguments))
 
     def _ask(self, message: Any) -> Any:
         reply = self._bus.send_and_get_reply(message, timeout=PATIENCE)
@@ -308,7 +306,11 @@ class Mouse:
         self.press(menu)
         self.screen.forget_focus()
         left, _, _, bottom = self.screen.thing(menu).whole
-        for down in (12, 20, 28):  # a menu minds a mouse that moves over it
+        for down in (
+            12,
+            40,
+            52,
+        ):  # a menu minds a mouse that moves over it; its first entry may be off
             self.screen.do("mousemove", left + 20, bottom + down)
         _, reference = self.screen.next_focus()
         (found,) = [each for each in self.screen.beside(reference) if each.name == entry]

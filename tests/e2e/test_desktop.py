@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 SECRET: Final = "cnry-secret-of-the-app"
+PORT: Final = 3100
 ENOUGH: Final = 30  # a browser asks for a favicon too
 VALUE: Final = "cnry-value-of-a-secret"
 
@@ -157,6 +160,7 @@ def sitting(
                 display.come_back()
                 yield Sitting(display, shell, program, log)
             finally:
+                shell.run("lighthouse", "stop")
                 program.terminate()
 
 
@@ -165,7 +169,7 @@ def test_a_person_at_the_window(
     sitting: Sitting,
     vendor: AuthorizationServer,
     tools: McpServer,
-    kind: type[Mouse] | type[Keyboard],
+    kind: type[Mouse | Keyboard],
 ) -> None:
     """From the first sign-in to the last click, by mouse alone and by keyboard alone."""
     hands: Hands = kind(sitting.screen)
@@ -245,9 +249,15 @@ def add_a_secret(sitting: Sitting, hands: Hands) -> None:
 
 
 def call_a_tool_through_the_gateway(sitting: Sitting, hands: Hands, tools: McpServer) -> None:
-    """Start it, call a tool as a program would, see the request, and stop it."""
+    """Start it where its port is taken, call a tool, see the request, and stop it."""
     hands.go("Lighthouse", 4)
-    hands.press("Start the gateway")
+    with socket.socket() as other:
+        with contextlib.suppress(OSError):  # then another program has the port already
+            other.bind(("127.0.0.1", PORT))
+            other.listen()
+        hands.press("Start the gateway")
+        sitting.screen.text(f"cannot listen at 127.0.0.1:{PORT}: .* by process")
+        hands.press("Start the gateway at a free port")
     sitting.screen.text("^running$")
     running = find(Path(sitting.shell.environment["HARBOR_HOME"]))
     assert running is not None

@@ -84,6 +84,7 @@ class LighthousePage(RefilledPage):
         super().__init__(context, parent)
         self._requests: tuple[Request, ...] = ()
         self._changing = ""
+        self._refused = False
         self._timer = QTimer(self)
         self._timer.setInterval(_EVERY)
         self._timer.timeout.connect(self._read)
@@ -134,7 +135,11 @@ class LighthousePage(RefilledPage):
         else:
             change = PrimaryButton("Start", self._start, name="Start the gateway")
         pill = PillLabel(*(("running", "success") if running else ("stopped", "neutral")))
-        card.body.addLayout(row(PlainLabel("The gateway", "strong"), pill, None, change))
+        parts: list[QWidget | None] = [PlainLabel("The gateway", "strong"), pill, None]
+        if self._refused and running is None and not self._changing:
+            name = "Start the gateway at a free port"
+            parts.append(Button("Start at a free port", self._start_anywhere, name=name))
+        card.body.addLayout(row(*parts, change))
         if running is not None:
             card.body.addWidget(CopyField(running.address, "Address", self.context.copy_text))
             since = moment(running.started_at, self.context.clock())
@@ -142,14 +147,17 @@ class LighthousePage(RefilledPage):
             card.body.addWidget(PlainLabel(text, "muted", wrap=True))
         return card
 
-    def _start(self) -> None:
+    def _start_anywhere(self) -> None:
+        self._start("--port", "0")
+
+    def _start(self, *options: str) -> None:
         from harbor_oauth.gateway.service import start_detached
 
         harbor = self.context.harbor
 
         def start() -> object:
             # -P: `-m` alone runs what the current directory has of that name.
-            command = [sys.executable, "-P", "-m", "harbor_oauth", "lighthouse"]
+            command = [sys.executable, "-P", "-m", "harbor_oauth", "lighthouse", *options]
             environ = {**harbor.settings.environ, "HARBOR_HOME": str(harbor.home)}
             return start_detached(command, harbor.home, environ)
 
@@ -169,6 +177,7 @@ class LighthousePage(RefilledPage):
             from harbor_oauth.desktop.problem import Problem
 
             self._changing = ""
+            self._refused = isinstance(problem, Problem)
             self.refill()
             if isinstance(problem, Problem):
                 self.context.say(problem)
