@@ -6,22 +6,30 @@ believe to hold locks that are the parent's (sqlite.org/howtocorrupt.html §2.6)
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 __all__ = ["ChangeCounter", "Connection", "Connections"]
 
 
 class Connection(sqlite3.Connection):
-    """A connection that closes itself when its thread ends, in its own process only."""
+    """A connection that closes itself when its thread ends, in its own process only.
+
+    Attributes:
+        process: The process that opened it.
+        file: Device and inode of its file.
+        uses: How many blocks of its thread work with it at this moment.
+    """
 
     process: int
     file: tuple[int, int]
+    uses: int
 
     def __del__(self) -> None:
         """Close, unless a fork brought it here."""
@@ -78,34 +86,54 @@ class Connections:
         self._local = threading.local()
         self._mine: weakref.WeakSet[Connection] = weakref.WeakSet()
 
-    def get(self, file: tuple[int, int]) -> Connection:
-        """Return this thread's connection.
+    @contextlib.contextmanager
+    def use(self, file: tuple[int, int]) -> Iterator[Connection]:
+        """Give this thread's connection; nobody closes it before the block ends.
 
         Args:
             file: Device and inode of the file now: a connection to a file that
                 was moved away is not used any more.
         """
-        connection: Connection | None = getattr(self._local, "connection", None)
-        if connection is not None and (connection.process, connection.file) == (os.getpid(), file):
-            return connection
+        connection = self._taken(file)
+        try:
+            yield connection
+        finally:
+            with _lock:
+                connection.uses -= 1
+                unwanted = not connection.uses and connection not in self._mine
+            if unwanted:
+                connection.close()
+
+    def close(self) -> None:
+        """Close the connections of all threads; the next `use` opens one again.
+
+        One that its thread is using this moment is closed at the end of that:
+        SQLite would go on in memory that is free, and the process would crash.
+        """
+        with _lock:
+            unused = [each for each in self._mine if not each.uses]
+            self._mine = weakref.WeakSet()
+            self._local = threading.local()
+        for connection in unused:
+            if connection.process == os.getpid():
+                connection.close()
+
+    def _taken(self, file: tuple[int, int]) -> Connection:
+        """Return this thread's connection, which counts as used from now on."""
+        with _lock:
+            known: Connection | None = getattr(self._local, "connection", None)
+            if known is not None and (known.process, known.file) == (os.getpid(), file):
+                known.uses += 1
+                return known
         connection = self._connect()
         connection.process = os.getpid()
         connection.file = file
+        connection.uses = 1
         with _lock:
             _open.add(connection)
             self._mine.add(connection)
-        self._local.connection = connection
+            self._local.connection = connection
         return connection
-
-    def close(self) -> None:
-        """Close the connections of all threads; the next `get` opens one again."""
-        with _lock:
-            connections = list(self._mine)
-            self._mine = weakref.WeakSet()
-            self._local = threading.local()
-        for connection in connections:
-            if connection.process == os.getpid():
-                connection.close()
 
 
 class ChangeCounter:

@@ -66,8 +66,7 @@ class Database:
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Connection | None]:
         """Give a connection that sees one state throughout, or None without a vault."""
-        with refusals():
-            connection = self.existing()
+        with refusals(), self.existing() as connection:
             if connection is None:
                 yield None
                 return
@@ -81,8 +80,7 @@ class Database:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Give a connection whose writes are all made at the end, durably, or none."""
-        with refusals():
-            connection = self.existing()
+        with refusals(), self.existing() as connection:
             if connection is None:
                 raise no_vault()
             connection.execute("BEGIN IMMEDIATE")
@@ -94,10 +92,15 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
 
-    def existing(self) -> Connection | None:
-        """Return this thread's connection, or None if there is no vault."""
+    @contextlib.contextmanager
+    def existing(self) -> Iterator[Connection | None]:
+        """Give this thread's connection, or None if there is no vault."""
         file = self.file()
-        return None if file is None else self._connections.get(file)
+        if file is None:
+            yield None
+            return
+        with self._connections.use(file) as connection:
+            yield connection
 
     def file(self) -> tuple[int, int] | None:
         """Return device and inode of the file that is there now, or None."""
@@ -150,9 +153,12 @@ class Database:
             old: What the meta row must be.
             new: What it is in the copy.
         """
-        source = self.existing()
-        if source is None:
-            raise no_vault()
+        with self.existing() as source:
+            if source is None:
+                raise no_vault()
+            self._copy(source, path, old, new)
+
+    def _copy(self, source: Connection, path: Path, old: Meta, new: Meta) -> None:
         try:
             os.close(open_private(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
         except FileExistsError:

@@ -55,8 +55,7 @@ class SqliteStorage:
 
     def meta(self) -> Meta | None:
         """Return the meta row, or None if there is no file."""
-        with refusals():
-            connection = self._database.existing()
+        with refusals(), self._database.existing() as connection:
             return None if connection is None else read_meta(connection)
 
     def create(self, make: Callable[[], Meta]) -> Meta:
@@ -150,7 +149,7 @@ class SqliteStorage:
                 return put_lease(connection, name, owner, now + ttl, new=new)
 
         with refusals():
-            if self._database.existing() is None:
+            if self._database.file() is None:
                 raise no_vault()
             return self._leases.acquire(name, owner, note)
 

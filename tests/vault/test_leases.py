@@ -180,9 +180,9 @@ def test_a_link_is_not_locked(storage: SqliteStorage, tmp_path: Path) -> None:
 
 def test_a_lease_that_cannot_be_noted_is_not_kept(storage: SqliteStorage) -> None:
     """The database refused the row: the next who asks is not kept out."""
-    connection = storage._database.existing()
-    assert connection is not None
-    connection.execute("PRAGMA query_only = ON")
+    with storage._database.existing() as connection:
+        assert connection is not None
+        connection.execute("PRAGMA query_only = ON")
     with pytest.raises(VaultUnavailableError):
         storage.acquire_lease("name", "me", ttl=45, now=1.0)
     other = SqliteStorage(storage.path)

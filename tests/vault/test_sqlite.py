@@ -94,10 +94,10 @@ def test_commits_are_durable(storage: SqliteStorage) -> None:
     answers: list[object] = []
 
     def ask() -> None:
-        connection = storage._database.existing()
-        assert connection is not None
-        for pragma in ("journal_mode", "synchronous", "busy_timeout"):
-            answers.extend(connection.execute(f"PRAGMA {pragma}").fetchone())
+        with storage._database.existing() as connection:
+            assert connection is not None
+            for pragma in ("journal_mode", "synchronous", "busy_timeout"):
+                answers.extend(connection.execute(f"PRAGMA {pragma}").fetchone())
 
     ask()
     thread = threading.Thread(target=ask)
@@ -112,8 +112,10 @@ def test_each_thread_has_one_connection(storage: SqliteStorage) -> None:
 
     def work() -> None:
         storage.apply([_put(threading.current_thread().name)])
-        seen.append(storage._database.existing())
-        assert storage._database.existing() is seen[-1]
+        with storage._database.existing() as connection:
+            seen.append(connection)
+        with storage._database.existing() as connection:
+            assert connection is seen[-1]
 
     work()
     thread = threading.Thread(target=work, name="other")
@@ -301,9 +303,9 @@ def test_a_network_disk_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def _sabotage(storage: SqliteStorage, pragma: str) -> None:
-    connection = storage._database.existing()
-    assert connection is not None
-    connection.execute(f"PRAGMA {pragma}")
+    with storage._database.existing() as connection:
+        assert connection is not None
+        connection.execute(f"PRAGMA {pragma}")
 
 
 def test_a_full_disk_loses_nothing(storage: SqliteStorage) -> None:
@@ -410,20 +412,23 @@ def other():
 thread = threading.Thread(target=other)
 thread.start()
 ready.wait()
-mine = storage._database.existing()
+def own():
+    with storage._database.existing() as connection:
+        return connection
+mine = own()
 child = os.fork()
 if child == 0:
     import gc
     from harbor_oauth.vault import connections
     assert len(connections._inherited) == 2   # kept, for what is freed is closed
-    assert storage._database.existing() is not mine
+    assert own() is not mine
     storage.apply([Put("child", b"1", 1, 1.0)])
     storage.close()
     gc.collect()
     os._exit(0 if storage.names() == ("child", "parent") else 1)
 _, status = os.waitpid(child, 0)
 assert status == 0, status
-assert storage._database.existing() is mine
+assert own() is mine
 storage.apply([Put("again", b"1", 1, 1.0)])
 assert Path(sys.argv[1] + "-wal").exists()
 stay.set()
@@ -515,3 +520,19 @@ def test_all_threads_watch_with_one_connection(storage: SqliteStorage) -> None:
     seen.append(storage.data_version())
     assert seen[:4] == [seen[0]] * 4
     assert seen[4] != seen[0]
+
+
+def test_closing_leaves_other_threads_what_they_use(storage: SqliteStorage, path: Path) -> None:
+    """SQLite would crash the process, or end their transaction half way."""
+    storage.apply([_put("before")])
+    wal = path.with_name(f"{path.name}-wal")
+    with storage._database.transaction() as connection:
+        other = threading.Thread(target=storage.close)
+        other.start()
+        other.join()
+        connection.execute("UPDATE records SET updated = 2 WHERE name = 'before'")
+        assert wal.exists()
+    assert not wal.exists()  # SQLite removes it with the last connection
+    row = storage.get("before")
+    assert row is not None
+    assert row.updated == 2.0
