@@ -12,11 +12,20 @@ from harbor_oauth.errors import ConfigurationError
 from harbor_oauth.providers import Provider, Registration, Resource
 from harbor_oauth.secret import Secret
 from harbor_oauth.vault import GrantName, parse_grant_name
+from harbor_oauth.vault.names import PAPERS_PREFIX, parse_papers_record_name
 
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor
 
-__all__ = ["ClientFile", "Guide", "forget_papers", "guide", "own_papers", "read_client_file"]
+__all__ = [
+    "ClientFile",
+    "Guide",
+    "forget_papers",
+    "guide",
+    "own_papers",
+    "read_client_file",
+    "stored_papers",
+]
 
 _LIMIT: Final = 256 * 1024
 _KINDS: Final = ("installed", "web")
@@ -138,6 +147,16 @@ def forget_papers(harbor: Harbor, papers: str) -> tuple[str, ...]:
         )
     harbor.vault.forget_papers(name.provider, name.resource)
     return _grants(harbor, name, only=found[0].client_id)
+
+
+def stored_papers(harbor: Harbor) -> tuple[str, ...]:
+    """Return whose papers are stored, each ``provider`` or ``provider/resource``, sorted.
+
+    Raises:
+        VaultError: The vault's names cannot be read.
+    """
+    names = harbor.vault.names(PAPERS_PREFIX)
+    return tuple(sorted(str(parse_papers_record_name(name)) for name in names))
 
 
 def read_client_file(path: Path) -> ClientFile:

@@ -7,6 +7,7 @@ person agreed to that very version.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -20,8 +21,16 @@ from harbor_oauth.errors import (
     VaultError,
 )
 from harbor_oauth.fleet.config import trust_provider
+from harbor_oauth.fleet.references import named_secrets
 from harbor_oauth.fleet.rules import grant_name
-from harbor_oauth.providers import Flow, OAuthProvider, Provider, check_server_name, is_reserved
+from harbor_oauth.providers import (
+    Flow,
+    NativeServer,
+    OAuthProvider,
+    Provider,
+    check_server_name,
+    is_reserved,
+)
 from harbor_oauth.providers.names import SHIPPED_PROVIDERS
 from harbor_oauth.registry import InstalledProvider, install_line
 
@@ -51,6 +60,8 @@ class ListedProvider:
         flow: The documented flow; None where that is not known.
         pkce_added: Whether sign-ins send PKCE although that flow does not say so.
         native_servers: The names of the servers it declares, the default first.
+        grants: The names of its resources' grants, the default one's first.
+        secrets: The names of the plain secrets that its default server wants.
         distribution: The distributions that offer it; None for a given provider.
         version: That distribution's version.
         problem: Why it cannot be used, or None.
@@ -62,6 +73,8 @@ class ListedProvider:
     flow: str | None = None
     pkce_added: bool = False
     native_servers: tuple[str, ...] = ()
+    grants: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
     distribution: str | None = None
     version: str | None = None
     problem: HarborError | None = None
@@ -206,7 +219,13 @@ def _described(bare: ListedProvider, provider: Provider) -> ListedProvider:
         # RFC 9700 §2.1.1: PKCE is part of every sign-in, whatever the vendor's pages say.
         pkce_added=flow is Flow.CODE,
         native_servers=tuple(native.name for native in provider.native_servers),
+        grants=tuple(grant_name(provider, each.name, None) for each in provider.resources),
+        secrets=_secrets(provider.native_servers),
     )
+
+
+def _secrets(natives: Sequence[NativeServer]) -> tuple[str, ...]:
+    return named_secrets(natives[0].headers, natives[0].env) if natives else ()
 
 
 def _and(claims: list[InstalledProvider]) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from harbor_oauth.errors import ConfigurationError, UnresolvedReferenceError
-from harbor_oauth.vault.names import DocumentedKey, FieldKey, parse_key
+from harbor_oauth.vault.names import DocumentedKey, FieldKey, SecretKey, parse_key
 
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor
@@ -25,6 +25,7 @@ __all__ = [
     "check_values",
     "grants_of",
     "missing",
+    "named_secrets",
     "parse_reference",
     "resolve",
     "resolve_environment",
@@ -170,6 +171,16 @@ def missing(harbor: Harbor, values: Iterable[str]) -> tuple[Reference, ...]:
     return tuple(
         reference for reference in _references(values) if not harbor.vault.get(str(reference.key))
     )
+
+
+def named_secrets(headers: Mapping[str, str], env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the plain secrets that values refer to; what grants give is no such.
+
+    Raises:
+        UnresolvedReferenceError: See `parse_reference`.
+    """
+    found = (reference.key for reference in _references([*headers.values(), *env.values()]))
+    return tuple(dict.fromkeys(key.name for key in found if isinstance(key, SecretKey)))
 
 
 def check_values(headers: Mapping[str, str], env: Mapping[str, str]) -> None:

@@ -10,7 +10,13 @@ import pytest
 
 from harbor_oauth.client import Harbor
 from harbor_oauth.errors import ConfigurationError, HarborError
-from harbor_oauth.fleet.papers import forget_papers, guide, own_papers, read_client_file
+from harbor_oauth.fleet.papers import (
+    forget_papers,
+    guide,
+    own_papers,
+    read_client_file,
+    stored_papers,
+)
 from harbor_oauth.providers import OAuthProvider, RedirectRule, Registration, Resource
 from harbor_oauth.secret import Secret
 
@@ -78,7 +84,11 @@ def test_papers_come_and_go(suite: Harbor) -> None:
     assert own_papers(suite, "suite", " id ", Secret("s3cret")) == ()
     assert suite.vault.get("oauth:suite:client_id") == Secret("id")
     assert suite.vault.get("oauth:suite:client_secret") == Secret("s3cret")
+    own_papers(suite, "suite/api", "another")
+    assert stored_papers(suite) == ("suite", "suite/api")
+    forget_papers(suite, "suite/api")
     forget_papers(suite, "suite")
+    assert stored_papers(suite) == ()
     assert suite.vault.get("oauth:suite:client_id") is None
     assert suite.vault.get("oauth:suite:client_secret") is None
     with pytest.raises(ConfigurationError, match="No papers") as caught:

@@ -78,8 +78,23 @@ def test_a_provider_is_listed_with_its_facts(make_harbor: MakeHarbor, given: OAu
         flow="OAuth 2.0",
         pkce_added=True,
         native_servers=("given",),
+        grants=("given",),
     )
     assert row.trusted
+
+
+def test_the_grants_and_secrets_to_be_had_are_listed(
+    make_harbor: MakeHarbor, given: OAuthProvider
+) -> None:
+    """A resource that is not the default one is named; a token is no plain secret."""
+    env = {"TOKEN": "vault:oauth:given:access_token", "KEY": "Bearer vault:given-key"}
+    provider = attrs.evolve(
+        given,
+        resources=(*given.resources, attrs.evolve(given.resources[0], name="more")),
+        native_servers=(attrs.evolve(given.native_servers[0], command=("true",), env=env),),
+    )
+    row = listed(make_harbor(providers={"given": provider}, registry=Registry([])))["given"]
+    assert (row.grants, row.secrets) == (("given", "given/more"), ("given-key",))
 
 
 def test_a_flow_with_pkce_adds_none(make_harbor: MakeHarbor, given: OAuthProvider) -> None:
