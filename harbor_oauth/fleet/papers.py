@@ -203,10 +203,10 @@ def _no_client(path: Path, why: str) -> ConfigurationError:
 
 def _papers_name(harbor: Harbor, provider: Provider, resource: Resource, *, explicit: bool) -> str:
     """Return whose papers to store: the provider's, unless those are another server's."""
-    if explicit and harbor.vault.papers(provider.name, resource.name):
+    own = harbor.vault.papers(provider.name, resource.name)
+    if own or (explicit and harbor.vault.papers(provider.name, None)):
         return f"{provider.name}/{resource.name}"
-    stored = harbor.vault.papers(provider.name, None)
-    return f"{provider.name}/{resource.name}" if stored else provider.name
+    return provider.name
 
 
 def _redirect_uris(resource: Resource) -> tuple[str, ...]:

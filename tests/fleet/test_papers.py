@@ -79,6 +79,18 @@ def test_a_second_app_is_for_the_resource_alone(suite: Harbor) -> None:
     assert told.papers == "suite/api"
 
 
+def test_papers_that_are_there_are_the_ones_to_replace(suite: Harbor) -> None:
+    """The provider's, unless its default resource has others that come first."""
+    own_papers(suite, "suite", "first")
+    told = guide(suite, "suite")
+    assert told is not None
+    assert told.papers == "suite"
+    own_papers(suite, "suite/mcp", "second")
+    told = guide(suite, "suite")
+    assert told is not None
+    assert told.papers == "suite/mcp"
+
+
 def test_papers_come_and_go(suite: Harbor) -> None:
     """An id with its secret; forgotten, both are gone."""
     assert own_papers(suite, "suite", " id ", Secret("s3cret")) == ()
