@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable
+from importlib import import_module
 
 import pytest
+
+import harbor_oauth.cli
 
 
 @pytest.fixture
@@ -20,6 +24,9 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
                 raise EOFError
             return left.pop(0)
 
+        # A module that is first imported now would keep the person for good.
+        for module in pkgutil.iter_modules(harbor_oauth.cli.__path__, "harbor_oauth.cli."):
+            import_module(module.name)
         monkeypatch.setattr("harbor_oauth.cli.terminal.interactive", lambda: True)
         monkeypatch.setattr("harbor_oauth.cli.app.interactive", lambda: True)
         monkeypatch.setattr("click.termui.visible_prompt_func", answer)
