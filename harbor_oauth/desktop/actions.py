@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from harbor_oauth.desktop.dialogs import Dialog, confirm
 from harbor_oauth.desktop.dialogs.charter import CharterDialog
 from harbor_oauth.desktop.dialogs.own_papers import OwnPapersDialog
+from harbor_oauth.desktop.dialogs.secret import SecretDialog
 
 if TYPE_CHECKING:
     from harbor_oauth.client import LogoutResult
     from harbor_oauth.desktop.pages import Page
-    from harbor_oauth.fleet.docking import Docked
+    from harbor_oauth.fleet.docking import Docked, SignIn
     from harbor_oauth.fleet.papers import Guide
 
-__all__ = ["charter", "dock", "dock_address", "own_papers", "revoke", "undock"]
+__all__ = ["add_key", "charter", "dock", "dock_address", "own_papers", "revoke", "undock"]
+
+_D = TypeVar("_D", bound=Dialog)
 
 
 def charter(
@@ -30,10 +33,9 @@ def charter(
         title: What a person calls it.
         scopes: What to ask for, in place of the default.
     """
-    harbor = page.context.harbor
 
-    def attempt(present: Any) -> str:  # noqa: ANN401 - of the login's own type
-        status = harbor.login(grant, scopes=scopes, present=present)
+    def attempt(sign_in: SignIn) -> str:
+        status = sign_in(grant, provider=None, scopes=scopes)
         return f"Signed in to {status.grant}{f' as {status.account}' if status.account else ''}."
 
     papers = functools.partial(own_papers, page, grant, title, then_charter=True)
@@ -44,7 +46,7 @@ def dock(page: Page, provider: str, title: str) -> CharterDialog:
     """Sign in for a provider's default server, and add it to the fleet."""
     from harbor_oauth.fleet.docking import dock_provider
 
-    def docking(sign_in: Any) -> Docked:  # noqa: ANN401 - as above
+    def docking(sign_in: SignIn) -> Docked:
         return dock_provider(page.context.harbor, provider, sign_in=sign_in)
 
     return _docking(page, title, provider, docking)
@@ -54,17 +56,17 @@ def dock_address(page: Page, name: str, url: str) -> CharterDialog:
     """Sign in for a server known by its URL, and add it to the fleet."""
     from harbor_oauth.fleet.docking import dock_url
 
-    def docking(sign_in: Any) -> Docked:  # noqa: ANN401 - as above
+    def docking(sign_in: SignIn) -> Docked:
         return dock_url(page.context.harbor, name, url, sign_in=sign_in)
 
     return _docking(page, name, None, docking)
 
 
 def _docking(
-    page: Page, title: str, provider: str | None, docking: Callable[[Any], Docked]
+    page: Page, title: str, provider: str | None, docking: Callable[[SignIn], Docked]
 ) -> CharterDialog:
-    def attempt(present: Any) -> str:  # noqa: ANN401 - as above
-        docked = docking(functools.partial(page.context.harbor.login, present=present))
+    def attempt(sign_in: SignIn) -> str:
+        docked = docking(sign_in)
         account = f" as {docked.account}" if docked.account else ""
         tools = "" if docked.tools is None else f" It offers {docked.tools} tools."
         return f"Docked {docked.entry.name}{account}.{tools}"
@@ -73,7 +75,7 @@ def _docking(
     return _opened(CharterDialog(page, title, attempt, papers))
 
 
-def _opened(dialog: CharterDialog) -> CharterDialog:
+def _opened(dialog: _D) -> _D:
     dialog.open()
     return dialog
 
@@ -90,9 +92,16 @@ def own_papers(page: Page, grant: str, title: str, *, then_charter: bool = False
             page.context.tell(f"{title} takes no app of your own; none is needed.")
             return
         again = functools.partial(charter, page, grant, title) if then_charter else None
-        OwnPapersDialog(page, found, again).open()
+        snapshot = page.context.watcher.snapshot
+        stored = snapshot.own_papers if snapshot else ()
+        OwnPapersDialog(page, found, stored, again).open()
 
     page.context.work.run(lambda: guide(harbor, bare), show, owner=page)
+
+
+def add_key(page: Page, key: str) -> SecretDialog:
+    """Ask for the value of a secret that a server wants."""
+    return _opened(SecretDialog(page, key))
 
 
 def revoke(page: Page, grant: str) -> Dialog:

@@ -46,6 +46,7 @@ _FILES: Final = (
 )
 
 Marks = tuple[object, ...]
+_State = Literal["open", "absent", "locked", "moved", "broken"]
 
 
 @attrs.frozen
@@ -60,7 +61,7 @@ class VaultState:
         problem: Why it is not open, or None.
     """
 
-    state: Literal["open", "absent", "locked", "moved", "broken"]
+    state: _State
     key_source: str | None = None
     problem: Problem | None = None
 
@@ -88,8 +89,8 @@ class Snapshot:
         grants: Every stored grant, sorted by name; empty unless the vault is open.
         providers: The installed providers, sorted by name.
         secrets: The names of plain secrets, sorted.
-        keys: All names of `harbor.vault.keys()`, sorted: those of grants and own
-            papers too.
+        own_papers: Whose own papers are stored, each ``provider`` or
+            ``provider/resource``, sorted.
         gateway: The gateway that runs, or None.
         gateway_keys: The named keys of the gateway.
         problems: What else is wrong: the configuration, the gateway's files.
@@ -100,7 +101,7 @@ class Snapshot:
     grants: tuple[GrantStatus, ...] = ()
     providers: tuple[ListedProvider, ...] = attrs.field(default=(), eq=_comparable)
     secrets: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
+    own_papers: tuple[str, ...] = ()
     gateway: Running | None = None
     gateway_keys: tuple[GatewayKey, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -143,9 +144,9 @@ def read_snapshot(harbor: Harbor, before: Snapshot | None = None) -> Snapshot:
     except HarborError as error:
         noted(error)
     if before is not None and _refused_by_keychain(before.vault):
-        vault, grants, keys = before.vault, before.grants, before.keys
+        held = _Held(before.vault, before.grants, before.secrets, before.own_papers)
     else:
-        vault, grants, keys = _read_vault(harbor)
+        held = _read_vault(harbor)
     servers: tuple[ServerEntry, ...] = ()
     with contextlib.suppress(HarborError):  # the configuration's fault is noted above
         servers = tuple(sorted(harbor.settings.servers.values(), key=lambda entry: entry.name))
@@ -163,35 +164,48 @@ def read_snapshot(harbor: Harbor, before: Snapshot | None = None) -> Snapshot:
     except HarborError as error:
         noted(error)
     return Snapshot(
-        vault=vault,
+        vault=held.vault,
         servers=servers,
-        grants=grants,
+        grants=held.grants,
         providers=providers,
-        secrets=tuple(key for key in keys if not key.startswith("oauth:")),
-        keys=keys,
+        secrets=held.secrets,
+        own_papers=held.own_papers,
         gateway=gateway,
         gateway_keys=gateway_keys,
         problems=tuple(problems),
     )
 
 
-def _read_vault(harbor: Harbor) -> tuple[VaultState, tuple[GrantStatus, ...], tuple[str, ...]]:
+@attrs.frozen
+class _Held:
+    """How the vault is, and what of it is shown."""
+
+    vault: VaultState
+    grants: tuple[GrantStatus, ...] = ()
+    secrets: tuple[str, ...] = ()
+    own_papers: tuple[str, ...] = ()
+
+
+def _read_vault(harbor: Harbor) -> _Held:
+    from harbor_oauth.fleet.papers import stored_papers
+
     source: str | None = None
     try:
         source = harbor.vault.key_kind()
         if source is None:
-            return VaultState("absent"), (), ()
+            return _Held(VaultState("absent"))
         harbor.vault.open()
-        grants, keys = harbor.status(), tuple(sorted(harbor.vault.keys()))
+        keys = harbor.vault.keys()
+        secrets = tuple(key for key in keys if not key.startswith("oauth:"))
+        found = _Held(VaultState("open", source), harbor.status(), secrets, stored_papers(harbor))
     except HarborError as error:
-        return VaultState(_state_of(error, source), source, problem_of(error)), (), ()
+        return _Held(VaultState(_state_of(error, source), source, problem_of(error)))
     try:
         harbor.vault.check_machine()
-    except VaultMovedError as error:
-        return VaultState("moved", source, problem_of(error)), grants, keys
     except HarborError as error:
-        return VaultState("broken", source, problem_of(error)), grants, keys
-    return VaultState("open", source), grants, keys
+        state: _State = "moved" if isinstance(error, VaultMovedError) else "broken"
+        return attrs.evolve(found, vault=VaultState(state, source, problem_of(error)))
+    return found
 
 
 def _state_of(error: HarborError, source: str | None) -> Literal["locked", "broken"]:

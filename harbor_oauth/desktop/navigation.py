@@ -16,16 +16,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from harbor_oauth.desktop.icons import icon, pixmap
+from harbor_oauth.desktop.icons import icon, icon_side, pixmap
 from harbor_oauth.desktop.pages import PageEntry
 from harbor_oauth.desktop.theme import SPACE
 from harbor_oauth.desktop.widgets import IconButton, PlainLabel
 
 __all__ = ["Navigation"]
 
-_WIDTH: Final = 208
-_ICON: Final = 18
-_MARK: Final = 22
+_CHARACTERS: Final = 28
+"""How wide it is, in characters: room for the longest name and its icon."""
 
 
 class Navigation(QWidget):
@@ -42,7 +41,6 @@ class Navigation(QWidget):
         self.setObjectName("sidebar")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setAccessibleName("Navigation")
-        self.setMinimumWidth(_WIDTH)
         self._icons: dict[str, str] = {}
         self.buttons: dict[str, QPushButton] = {}
         self._group = QButtonGroup(self)
@@ -73,7 +71,7 @@ class Navigation(QWidget):
     def changeEvent(self, event: QEvent) -> None:
         """Draw the icons again in the colours of now."""
         super().changeEvent(event)
-        if event.type() is QEvent.Type.PaletteChange:
+        if event.type() in {QEvent.Type.PaletteChange, QEvent.Type.FontChange}:
             self._draw()
 
     def _head(self) -> QHBoxLayout:
@@ -90,7 +88,6 @@ class Navigation(QWidget):
         button = QPushButton(entry.title)
         button.setProperty("kind", "nav")
         button.setCheckable(True)
-        button.setIconSize(QSize(_ICON, _ICON))
         where = f"{entry.section}, {entry.title}" if entry.section else entry.title
         button.setAccessibleName(where)
         button.setToolTip(f"{entry.title} (Ctrl+{number})")
@@ -104,10 +101,15 @@ class Navigation(QWidget):
     def _draw(self) -> None:
         colors, role = self.palette(), QPalette.ColorRole
         accent = colors.color(role.Accent)
-        self._mark.setPixmap(pixmap("anchor", accent, _MARK, self.devicePixelRatioF()))
+        self.setMinimumWidth(self.fontMetrics().averageCharWidth() * _CHARACTERS)
+        side = icon_side(self)
+        self._mark.setPixmap(
+            pixmap("anchor", accent, icon_side(self, 1.4), self.devicePixelRatioF())
+        )
         for key, button in self.buttons.items():
             chosen = role.HighlightedText if button.isChecked() else role.PlaceholderText
-            button.setIcon(icon(self._icons[key], colors.color(chosen), _ICON))
+            button.setIconSize(QSize(side, side))
+            button.setIcon(icon(self._icons[key], colors.color(chosen), side))
 
 
 def _heading(text: str) -> PlainLabel:

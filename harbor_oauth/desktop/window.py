@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Final
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QSize, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
@@ -19,8 +19,9 @@ from harbor_oauth.desktop.widgets import Banner
 
 __all__ = ["Window"]
 
-_LEAST: Final = QSize(760, 480)
-_USUAL: Final = QSize(1040, 720)
+_LEAST: Final = QSize(84, 28)
+_USUAL: Final = QSize(130, 45)
+"""The window's size at the least and at the first start, in characters and lines."""
 
 
 class Window(QMainWindow):
@@ -36,8 +37,8 @@ class Window(QMainWindow):
         """Make the navigation; pages are made when they are first looked at."""
         super().__init__()
         self.setWindowTitle("Harbor")
-        self.setMinimumSize(_LEAST)
-        self.resize(_USUAL)
+        self.setMinimumSize(self._of_text(_LEAST))
+        self.resize(self._of_text(_USUAL))
         self._pages: dict[str, Page] = {}
         self._shown = ""
         self.banner = Banner("danger")
@@ -119,6 +120,18 @@ class Window(QMainWindow):
         self.go(key)
 
     # --- window -----------------------------------------------------------------
+
+    def _of_text(self, size: QSize) -> QSize:
+        """Return a size in characters and lines as one in pixels that fits the screen."""
+        metrics = self.fontMetrics()
+        wide, high = metrics.averageCharWidth() * size.width(), metrics.height() * size.height()
+        return QSize(wide, high).boundedTo(self.screen().availableSize())
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Ask for more room when the text grows."""
+        super().changeEvent(event)
+        if event.type() is QEvent.Type.FontChange:
+            self.setMinimumSize(self._of_text(_LEAST))
 
     def bring_up(self) -> None:
         """Show the window in front of the others."""

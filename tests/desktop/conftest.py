@@ -22,6 +22,7 @@ from harbor_oauth.client import Harbor
 from harbor_oauth.desktop.app import Desktop
 from harbor_oauth.desktop.theme import Theme
 from harbor_oauth.desktop.unlocking import Passphrase
+from tests.desktop.scenes import dispose
 
 MakeDesktop = Callable[..., Desktop]
 
@@ -55,7 +56,11 @@ def opened() -> list[str]:
 
 @pytest.fixture
 def make_desktop(
-    qtbot: QtBot, theme: Theme, clock: Callable[[], float], opened: list[str]
+    qtbot: QtBot,
+    theme: Theme,
+    clock: Callable[[], float],
+    opened: list[str],
+    make_harbor: Callable[..., Harbor],  # so that windows close before their Harbor does
 ) -> Iterator[MakeDesktop]:
     """Make desktops that have read once; each ends with the test."""
     made: list[Desktop] = []
@@ -76,10 +81,7 @@ def make_desktop(
 
     yield make
     for desktop in made:
-        desktop.window.close()
-        desktop.window.deleteLater()
-        desktop.deleteLater()
-    QApplication.processEvents()
+        dispose(desktop)
 
 
 @pytest.fixture

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtWidgets import QLineEdit
+from PySide6.QtWidgets import QFileDialog
 
-from harbor_oauth.desktop.dialogs import Dialog
-from harbor_oauth.desktop.widgets import CopyField, PlainLabel, PrimaryButton
+from harbor_oauth.desktop.dialogs import Dialog, confirm
+from harbor_oauth.desktop.widgets import (
+    CopyField,
+    PlainLabel,
+    PrimaryButton,
+    QuietDangerButton,
+    TextField,
+    labelled,
+)
 from harbor_oauth.desktop.widgets.buttons import Button
 from harbor_oauth.secret import Secret
 
 if TYPE_CHECKING:
     from harbor_oauth.desktop.pages import Page
     from harbor_oauth.desktop.problem import Problem
-    from harbor_oauth.fleet.papers import Guide
+    from harbor_oauth.fleet.papers import ClientFile, Guide
 
 __all__ = ["OwnPapersDialog"]
 
@@ -26,32 +34,38 @@ class OwnPapersDialog(Dialog):
     Args:
         page: The page it belongs to.
         guide: What to do at the vendor.
-        stored: Called when the papers are stored.
+        stored: Whose papers are stored already.
+        saved: Called when the papers are saved.
     """
 
     def __init__(
-        self, page: Page, guide: Guide, stored: Callable[[], object] | None = None
+        self,
+        page: Page,
+        guide: Guide,
+        stored: Sequence[str] = (),
+        saved: Callable[[], object] | None = None,
     ) -> None:
         """Show the steps and the fields."""
         super().__init__(page, f"Own Papers: {guide.display_name}")
+        self._page = page
         self._context = page.context
         self._guide = guide
-        self._stored = stored
+        self._saved = saved
         self._show_steps()
-        self.client_id = QLineEdit()
-        self.client_id.setPlaceholderText("Client id")
-        self.client_id.setAccessibleName("Client id")
-        self.secret = QLineEdit()
-        self.secret.setEchoMode(QLineEdit.EchoMode.Password)
-        needed = "" if guide.secret_required else " (if there is one)"
-        self.secret.setPlaceholderText(f"Client secret{needed}")
-        self.secret.setAccessibleName("Client secret")
+        self.client_id = TextField("Client id")
+        self.secret = TextField("Client secret", secret=True)
         self.said = PlainLabel("", "error", wrap=True)
         self.said.hide()
-        for field in (self.client_id, self.secret, self.said):
-            self.body.addWidget(field)
+        self.body.addWidget(labelled("Client id", self.client_id))
+        needed = "" if guide.secret_required else " (if there is one)"
+        self.body.addWidget(labelled(f"Client secret{needed}", self.secret))
+        self.body.addWidget(self.said)
         self.save = PrimaryButton("Save", self._save, name="Save the papers")
         self.save.setDefault(True)
+        self.buttons.insertWidget(0, Button("Read a file\u2026", self._choose_file))
+        if guide.papers in stored:
+            forget = QuietDangerButton("Forget\u2026", self._forget, name="Forget the papers")
+            self.buttons.insertWidget(1, forget)
         self.buttons.addWidget(Button("Cancel", self.reject))
         self.buttons.addWidget(self.save)
         self.client_id.setFocus()
@@ -60,14 +74,43 @@ class OwnPapersDialog(Dialog):
         guide, context = self._guide, self._context
         if guide.url:
             url = guide.url
-            self.body.addWidget(PlainLabel("Register an app there, once:", "muted"))
+            self.body.addWidget(PlainLabel("Register an app there, once:", "label"))
             self.body.addWidget(CopyField(url, "Page of the vendor", context.copy_text))
             self.body.addWidget(Button("Open that page", lambda: context.open_url(url)))
         for number, step in enumerate(guide.steps, 1):
             self.body.addWidget(PlainLabel(f"{number}.  {step}", wrap=True, selectable=True))
-        for uri in guide.redirect_uris:
-            self.body.addWidget(PlainLabel("The redirect URI to enter there:", "muted"))
+        for place, uri in enumerate(guide.redirect_uris):
+            said = "If that is taken there, this one:" if place else "The redirect URI to enter:"
+            self.body.addWidget(PlainLabel(said, "label", wrap=True))
             self.body.addWidget(CopyField(uri, "Redirect URI", context.copy_text))
+
+    # --- from a file ----------------------------------------------------------------
+
+    def _choose_file(self) -> None:
+        chooser = QFileDialog(self, "The vendor's download of the client", "", "JSON (*.json)")
+        chooser.setFileMode(QFileDialog.FileMode.ExistingFile)
+        chooser.fileSelected.connect(self.read_file)
+        chooser.open()
+
+    def read_file(self, path: str) -> None:
+        """Take the client from a vendor's download.
+
+        Args:
+            path: The file.
+        """
+        from harbor_oauth.fleet.papers import read_client_file
+
+        self._context.work.run(
+            lambda: read_client_file(Path(path)), self._take, self._failed, owner=self
+        )
+
+    def _take(self, file: ClientFile) -> None:
+        self.client_id.setText(file.client_id)
+        self.secret.setText(file.client_secret.reveal() if file.client_secret else "")
+        self.said.hide()
+        self.save.setFocus()
+
+    # --- saving and forgetting ------------------------------------------------------
 
     def _save(self) -> None:
         from harbor_oauth.fleet.papers import own_papers
@@ -89,10 +132,6 @@ class OwnPapersDialog(Dialog):
             owner=self,
         )
 
-    def _show(self, text: str) -> None:
-        self.said.setText(text)
-        self.said.show()
-
     def _done(self, former: tuple[str, ...]) -> None:
         self.secret.clear()
         said = f"Your papers for {self._guide.display_name} are stored."
@@ -100,9 +139,33 @@ class OwnPapersDialog(Dialog):
             said += f" {', '.join(former)} keeps the former client until it is re-chartered."
         self._context.tell(said)
         self.accept()
-        if self._stored is not None:
-            self._stored()
+        if self._saved is not None:
+            self._saved()
 
     def _failed(self, problem: Problem) -> None:
         self.save.setEnabled(True)
         self._show(f"{problem.sentence} {problem.next_step}".strip())
+
+    def _show(self, text: str) -> None:
+        self.said.setText(text)
+        self.said.show()
+
+    def _forget(self) -> None:
+        from harbor_oauth.fleet.papers import forget_papers
+
+        context, guide = self._context, self._guide
+
+        def forgotten(users: tuple[str, ...]) -> None:
+            goes_on = f"{', '.join(users)} goes on with them until its next sign-in."
+            context.tell(
+                f"Your papers for {guide.display_name} are forgotten.", goes_on if users else ""
+            )
+
+        self.reject()
+        confirm(
+            self._page,
+            f"Forget your papers for {guide.display_name}?",
+            "The next sign-in uses another app. Grants that are there go on.",
+            "Forget",
+            lambda: context.act(lambda: forget_papers(context.harbor, guide.papers), forgotten),
+        )

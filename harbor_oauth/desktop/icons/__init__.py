@@ -8,11 +8,22 @@ from typing import Final
 
 from PySide6.QtCore import QByteArray, QRectF, Qt
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
+from PySide6.QtWidgets import QWidget
 
-__all__ = ["icon", "pixmap"]
+__all__ = ["icon", "icon_side", "pixmap"]
 
 _FOLDER: Final = Path(__file__).parent
 _SCALES: Final = (1.0, 1.5, 2.0, 3.0)
+
+
+def icon_side(widget: QWidget, lines: float = 1.15) -> int:
+    """Return the side of an icon beside a widget's text, which grows with that.
+
+    Args:
+        widget: Whose text it stands beside.
+        lines: Its side, as a multiple of a line's height.
+    """
+    return round(widget.fontMetrics().height() * lines)
 
 
 def icon(name: str, color: QColor | str, size: int = 20) -> QIcon:

@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Final
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QLineEdit, QWidget
 
-from harbor_oauth.desktop.dialogs import Dialog, confirm
+from harbor_oauth.desktop.dialogs import confirm
+from harbor_oauth.desktop.dialogs.passphrase import PassphraseDialog
+from harbor_oauth.desktop.dialogs.secret import SecretDialog
 from harbor_oauth.desktop.pages import Context
-from harbor_oauth.desktop.pages.refilled import RefilledPage, row
+from harbor_oauth.desktop.pages.refilled import RefilledPage
 from harbor_oauth.desktop.widgets import (
     Card,
-    DangerButton,
     EmptyState,
     PillLabel,
     PlainLabel,
     PrimaryButton,
+    QuietDangerButton,
+    TextField,
+    row,
 )
 from harbor_oauth.desktop.widgets.buttons import Button
 from harbor_oauth.errors import VaultKeyError
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
     from harbor_oauth.desktop.problem import Problem
     from harbor_oauth.desktop.theme import Tone
 
-__all__ = ["SHOWN_FOR", "ChestPage", "SecretDialog"]
+__all__ = ["SHOWN_FOR", "ChestPage"]
 
 SHOWN_FOR: Final = 8000
 """Milliseconds for which a secret is shown."""
@@ -91,7 +95,8 @@ class ChestPage(RefilledPage):
         word, tone = _STATES[vault.state]
         card.body.addLayout(row(PlainLabel("The vault", "strong"), PillLabel(word, tone), None))
         if vault.problem is not None:
-            for text in (vault.problem.sentence, vault.problem.next_step):
+            here = vault.problem.page == "chest" and vault.state == "locked"
+            for text in (vault.problem.sentence, "" if here else vault.problem.next_step):
                 if text:
                     card.body.addWidget(PlainLabel(text, "muted", wrap=True, selectable=True))
         elif vault.key_source is not None:
@@ -124,13 +129,15 @@ class ChestPage(RefilledPage):
             lambda: self.context.act(lambda: harbor.init_vault("keyfile")),
             name="Keep the key in a file",
         )
-        card.body.addLayout(row(keychain, file, None))
+        passphrase = Button(
+            "With a passphrase\u2026",
+            lambda: PassphraseDialog(self).open(),
+            name="Make the key from a passphrase",
+        )
+        card.body.addLayout(row(keychain, file, passphrase, None))
 
     def _offer_passphrase(self, card: Card) -> None:
-        field = QLineEdit()
-        field.setEchoMode(QLineEdit.EchoMode.Password)
-        field.setPlaceholderText("Passphrase")
-        field.setAccessibleName("Passphrase of the vault")
+        field = TextField("Passphrase of the vault", hint="Passphrase", secret=True)
         unlock = functools.partial(self._unlock, field)
         field.returnPressed.connect(unlock)
         card.body.addLayout(row(field, PrimaryButton("Unlock", unlock, name="Unlock the vault")))
@@ -167,7 +174,9 @@ class ChestPage(RefilledPage):
                 shown,
                 Button("Reveal", reveal, name=f"Reveal {key}"),
                 Button("Copy", functools.partial(self._copy, key), name=f"Copy {key}"),
-                DangerButton("Delete", functools.partial(self._delete, key), name=f"Delete {key}"),
+                QuietDangerButton(
+                    "Delete", functools.partial(self._delete, key), name=f"Delete {key}"
+                ),
             )
         )
         return card
@@ -210,50 +219,3 @@ class ChestPage(RefilledPage):
 
     def _add(self) -> None:
         SecretDialog(self).open()
-
-
-class SecretDialog(Dialog):
-    """Asks for a secret's name and value.
-
-    Args:
-        page: The page it belongs to.
-    """
-
-    def __init__(self, page: ChestPage) -> None:
-        """Show two fields."""
-        super().__init__(page, "Add a secret")
-        self._context = page.context
-        self.key = QLineEdit()
-        self.key.setPlaceholderText("Name, such as maps-key")
-        self.key.setAccessibleName("Name of the secret")
-        self.value = QLineEdit()
-        self.value.setEchoMode(QLineEdit.EchoMode.Password)
-        self.value.setPlaceholderText("Value")
-        self.value.setAccessibleName("Value of the secret")
-        self.said = PlainLabel("", "error", wrap=True)
-        self.said.hide()
-        for field in (self.key, self.value, self.said):
-            self.body.addWidget(field)
-        save = PrimaryButton("Save", self._save, name="Save the secret")
-        save.setDefault(True)
-        self.buttons.addWidget(Button("Cancel", self.reject))
-        self.buttons.addWidget(save)
-
-    def _save(self) -> None:
-        key, value, vault = self.key.text().strip(), self.value.text(), self._context.harbor.vault
-        if not key or not value:
-            self._show("A name and a value are needed.")
-            return
-        secret = Secret(value)
-        self._context.act(lambda: vault.set(key, secret), self._done, self._failed, owner=self)
-
-    def _done(self, _: object) -> None:
-        self.value.clear()
-        self.accept()
-
-    def _failed(self, problem: Problem) -> None:
-        self._show(f"{problem.sentence} {problem.next_step}".strip())
-
-    def _show(self, text: str) -> None:
-        self.said.setText(text)
-        self.said.show()

@@ -11,15 +11,16 @@ from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 from harbor_oauth.desktop.dialogs import Dialog
 from harbor_oauth.desktop.pages import Context
-from harbor_oauth.desktop.pages.refilled import RefilledPage, row
+from harbor_oauth.desktop.pages.refilled import RefilledPage
 from harbor_oauth.desktop.problem import Problem, problem_of
 from harbor_oauth.desktop.widgets import (
     Card,
-    DangerButton,
     PillLabel,
     PlainLabel,
     PrimaryButton,
+    QuietDangerButton,
     plain,
+    row,
 )
 from harbor_oauth.desktop.widgets.buttons import Button
 from harbor_oauth.errors import HarborError
@@ -119,7 +120,9 @@ class ConnectPage(RefilledPage):
         parts: list[QWidget | None] = [PlainLabel(host.title, "strong"), pill, None, connect]
         if host.entries:
             leave = functools.partial(self._disconnect, host)
-            parts.append(DangerButton("Disconnect\u2026", leave, name=f"Disconnect {host.title}"))
+            parts.append(
+                QuietDangerButton("Disconnect\u2026", leave, name=f"Disconnect {host.title}")
+            )
         card.body.addLayout(row(*parts))
         used = f"Uses: {', '.join(host.entries)}" if host.entries else "Uses none of them."
         card.body.addWidget(PlainLabel(used, "muted", wrap=True))

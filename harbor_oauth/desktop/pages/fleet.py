@@ -7,23 +7,29 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from PySide6.QtWidgets import QGridLayout, QLineEdit, QWidget
+from PySide6.QtCore import QTimer
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QGridLayout, QWidget
 
 from harbor_oauth.desktop import actions
 from harbor_oauth.desktop.dialogs import Dialog
 from harbor_oauth.desktop.pages import Context
-from harbor_oauth.desktop.pages.refilled import RefilledPage, row
+from harbor_oauth.desktop.pages.refilled import RefilledPage
 from harbor_oauth.desktop.theme import SPACE
 from harbor_oauth.desktop.widgets import (
     Card,
-    DangerButton,
     EmptyState,
     PillLabel,
     PlainLabel,
     PrimaryButton,
+    QuietDangerButton,
+    TextField,
     Toggle,
+    labelled,
+    row,
 )
 from harbor_oauth.desktop.widgets.buttons import Button
+from harbor_oauth.errors import HarborError
 
 if TYPE_CHECKING:
     from harbor_oauth.client import GrantStatus, ServerEntry
@@ -33,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["AddressDialog", "FleetPage"]
 
 _COLUMNS: Final = 3
+_CHARACTERS: Final = 32
+"""How wide a provider's card is at the least, in characters."""
 
 
 class FleetPage(RefilledPage):
@@ -44,14 +52,26 @@ class FleetPage(RefilledPage):
     def __init__(self, context: Context, parent: QWidget | None = None) -> None:
         """Offer to add a server by its address."""
         super().__init__(context, parent)
+        self._columns = _COLUMNS
         self.buttons.addWidget(
             Button("Add by address\u2026", self._add, name="Add a server by its address")
         )
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Put as many cards side by side as there is room for."""
+        super().resizeEvent(event)
+        if self._columns != self._columns_that_fit():
+            QTimer.singleShot(0, self, self.refill)
+
+    def _columns_that_fit(self) -> int:
+        room = self.scroller.viewport().width() - 2 * SPACE.xxl
+        least = self.fontMetrics().averageCharWidth() * _CHARACTERS + SPACE.m
+        return min(_COLUMNS, max(1, room // least))
+
     def fill(self, snapshot: Snapshot) -> None:
         """Show both."""
         for server in snapshot.servers:
-            self.body.addWidget(self._server(server, snapshot.grant(server.grant)))
+            self.body.addWidget(self._server(server, snapshot))
         if not snapshot.servers:
             text = "Dock one of the native fleet below, or add any MCP server by its address."
             self.body.addWidget(EmptyState("fleet", "No server is docked yet", text))
@@ -60,41 +80,45 @@ class FleetPage(RefilledPage):
             text = "Install a provider's package, such as harbor-oauth-linear, then come back."
             self.body.addWidget(EmptyState("plus", "No provider is installed", text))
             return
+        self._columns = self._columns_that_fit()
         holder = QWidget()
         grid = QGridLayout(holder)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(SPACE.m)
         for position, provider in enumerate(snapshot.providers):
-            grid.addWidget(
-                self._provider(provider, snapshot), position // _COLUMNS, position % _COLUMNS
-            )
-        for column in range(_COLUMNS):
+            place = divmod(position, self._columns)
+            grid.addWidget(self._provider(provider, snapshot), *place)
+        for column in range(self._columns):
             grid.setColumnStretch(column, 1)
         self.body.addWidget(holder)
 
     # --- docked servers -------------------------------------------------------------
 
-    def _server(self, server: ServerEntry, status: GrantStatus | None) -> Card:
+    def _server(self, server: ServerEntry, snapshot: Snapshot) -> Card:
         card = Card(f"Server {server.name}")
+        status = snapshot.grant(server.grant)
+        absent = _absent(server, snapshot)
         switch = Toggle(f"Use {server.name}", checked=server.enabled)
         switch.clicked.connect(lambda: self._switch(server.name, on=switch.isChecked()))
         parts: list[QWidget | None] = [
             PlainLabel(server.name, "strong"),
-            _health(server, status),
+            _health(server, status, absent),
             None,
-            switch,
         ]
         if server.grant and (status is None or status.state != "active"):
             verb = "Charter" if status is None else "Re-charter"
             again = functools.partial(actions.charter, self, server.grant, server.name)
             parts.append(PrimaryButton(verb, again, name=f"{verb} {server.name}"))
+        elif absent:
+            add = functools.partial(actions.add_key, self, absent[0])
+            parts.append(PrimaryButton("Add Key", add, name=f"Add Key for {server.name}"))
         remove = functools.partial(actions.undock, self, server.name)
-        parts.append(DangerButton("Remove", remove, name=f"Remove {server.name}"))
+        parts += [switch, QuietDangerButton("Remove", remove, name=f"Remove {server.name}")]
         card.body.addLayout(row(*parts))
         address = server.url or " ".join((server.command or "", *server.args))
         card.body.addWidget(PlainLabel(address, "muted", wrap=True, selectable=True))
         if status is not None and status.account:
-            card.body.addWidget(PlainLabel(f"Account: {status.account}", "muted"))
+            card.body.addWidget(PlainLabel(f"Account: {status.account}", "muted", wrap=True))
         return card
 
     def _switch(self, name: str, *, on: bool) -> None:
@@ -115,50 +139,69 @@ class FleetPage(RefilledPage):
     # --- native fleet ---------------------------------------------------------------
 
     def _provider(self, provider: ListedProvider, snapshot: Snapshot) -> Card:
-        card = Card(f"Provider {provider.display_name}")
-        card.body.addWidget(PlainLabel(provider.display_name, "strong"))
+        title = provider.display_name
+        card = Card(f"Provider {title}")
+        card.body.addWidget(PlainLabel(title, "strong", wrap=True))
         if provider.problem is not None:
+            card.body.addLayout(row(PillLabel("cannot be used", "danger"), None))
             said = f"{provider.problem.message} {provider.problem.next_step}".strip()
             card.body.addWidget(PlainLabel(said, "muted", wrap=True, selectable=True))
             card.body.addStretch(1)
             return card
-        card.body.addWidget(PlainLabel(provider.servers or "", "muted", wrap=True))
+        if provider.servers and provider.servers != title:
+            card.body.addWidget(PlainLabel(provider.servers, "muted", wrap=True))
         card.body.addStretch(1)
         text, action = self._action(provider, snapshot)
-        button: Button
         if action is None:
-            button = Button(text, name=f"{provider.display_name} is docked")
-            button.setEnabled(False)
+            card.body.addLayout(row(PillLabel(text, "success"), None))
         else:
-            button = PrimaryButton(text, action, name=f"{text} {provider.display_name}")
-        card.body.addLayout(row(button, None))
+            button = PrimaryButton(text, action, name=f"{text} {title}")
+            card.body.addLayout(row(button, None))
         return card
 
     def _action(
         self, provider: ListedProvider, snapshot: Snapshot
     ) -> tuple[str, Callable[[], object] | None]:
-        """Return the one button that fits a provider's state."""
+        """Return the one button that fits a provider's state; no action is a state."""
         name, title = provider.name, provider.display_name
         server = snapshot.server(name)
+        absent = [key for key in provider.secrets if key not in snapshot.secrets]
+        if absent and snapshot.vault.usable:
+            return "Add Key", functools.partial(actions.add_key, self, absent[0])
         if server is None and provider.native_servers:
             return "Dock", functools.partial(actions.dock, self, name, title)
         status = snapshot.grant(server.grant if server else name)
         if status is not None and status.state == "active":
-            return ("Docked" if server else "Chartered"), None
+            return ("docked" if server else "chartered"), None
+        if server is not None and server.grant is None:
+            return "docked", None
         grant = server.grant if server and server.grant else name
         return "Charter", functools.partial(actions.charter, self, grant, title)
 
 
-def _health(server: ServerEntry, status: GrantStatus | None) -> PillLabel:
+def _absent(server: ServerEntry, snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the secrets that a server names and that nobody stored."""
+    from harbor_oauth.fleet.references import named_secrets
+
+    if not snapshot.vault.usable:
+        return ()
+    try:
+        wanted = named_secrets(server.headers, server.env)
+    except HarborError:  # written by hand; its use says what is wrong
+        return ()
+    return tuple(key for key in wanted if key not in snapshot.secrets)
+
+
+def _health(server: ServerEntry, status: GrantStatus | None, absent: tuple[str, ...]) -> PillLabel:
     if not server.enabled:
         return PillLabel("off", "neutral")
-    if server.grant is None:
-        return PillLabel("no sign-in", "neutral")
-    if status is None:
+    if server.grant is not None and status is None:
         return PillLabel("not chartered", "warning")
-    if status.state == "active":
-        return PillLabel("ready", "success")
-    return PillLabel("needs a sign-in", "danger")
+    if status is not None and status.state != "active":
+        return PillLabel("needs a sign-in", "danger")
+    if absent:
+        return PillLabel("needs a key", "warning")
+    return PillLabel("ready", "success")
 
 
 class AddressDialog(Dialog):
@@ -172,22 +215,24 @@ class AddressDialog(Dialog):
         """Show two fields."""
         super().__init__(page, "Add a server by its address")
         self._page = page
-        self.name_field = QLineEdit()
-        self.name_field.setPlaceholderText("A name for it, such as wiki")
-        self.name_field.setAccessibleName("Name of the server")
-        self.address = QLineEdit()
-        self.address.setPlaceholderText("https://\u2026/mcp")
-        self.address.setAccessibleName("Address of the server")
-        for field in (self.name_field, self.address):
-            self.body.addWidget(field)
+        self.name_field = TextField("Name of the server", hint="wiki")
+        self.address = TextField("Address of the server", hint="https://\u2026/mcp")
+        self.said = PlainLabel("", "error", wrap=True)
+        self.said.hide()
+        self.body.addWidget(labelled("A name for it", self.name_field))
+        self.body.addWidget(labelled("Address", self.address))
+        self.body.addWidget(self.said)
         go_on = PrimaryButton("Dock", self._dock, name="Dock the server")
         go_on.setDefault(True)
         self.buttons.addWidget(Button("Cancel", self.reject))
         self.buttons.addWidget(go_on)
+        self.name_field.setFocus()
 
     def _dock(self) -> None:
         name, url = self.name_field.text().strip(), self.address.text().strip()
         if not name or not url:
+            self.said.setText("A name and an address are needed.")
+            self.said.show()
             (self.address if name else self.name_field).setFocus()
             return
         self.accept()

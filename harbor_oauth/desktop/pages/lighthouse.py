@@ -6,32 +6,35 @@ import contextlib
 import functools
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QAbstractItemView, QLineEdit, QTableWidget, QTableWidgetItem, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QTableWidget, QTableWidgetItem, QWidget
 
-from harbor_oauth.desktop.dialogs import Dialog, confirm
+from harbor_oauth.desktop.dialogs import confirm
+from harbor_oauth.desktop.dialogs.gateway_key import GatewayKeyDialog
 from harbor_oauth.desktop.pages import Context
-from harbor_oauth.desktop.pages.refilled import RefilledPage, row
+from harbor_oauth.desktop.pages.refilled import RefilledPage
 from harbor_oauth.desktop.widgets import (
     Card,
     CopyField,
-    DangerButton,
     PillLabel,
     PlainLabel,
     PrimaryButton,
+    QuietDangerButton,
     plain,
+    row,
 )
 from harbor_oauth.desktop.widgets.buttons import Button
 from harbor_oauth.desktop.words import moment
 
 if TYPE_CHECKING:
     from harbor_oauth.desktop.model import Snapshot
+    from harbor_oauth.desktop.problem import Problem
     from harbor_oauth.gateway.keys import GatewayKey
     from harbor_oauth.gateway.running import Running
     from harbor_oauth.secret import Secret
@@ -116,7 +119,7 @@ class LighthousePage(RefilledPage):
         self.body.addWidget(PlainLabel("Requests", "heading"))
         if not self._requests:
             self.body.addWidget(
-                PlainLabel("None yet. What programs ask for is listed here.", "muted")
+                PlainLabel("None yet. What programs ask for is listed here.", "muted", wrap=True)
             )
             return
         self.body.addWidget(self._counts())
@@ -169,28 +172,26 @@ class LighthousePage(RefilledPage):
         home = self.context.harbor.home
         self._change("Stopping\u2026", lambda: stop(home))
 
-    def _change(self, word: str, task: object) -> None:
+    def _change(self, word: str, task: Callable[[], object]) -> None:
         self._changing = word
         self.refill()
 
-        def ended(problem: object = None) -> None:
-            from harbor_oauth.desktop.problem import Problem
-
-            self._changing = ""
-            self._refused = isinstance(problem, Problem)
+        def ended(*, refused: bool) -> None:
+            self._changing, self._refused = "", refused
             self.refill()
-            if isinstance(problem, Problem):
-                self.context.say(problem)
 
-        assert callable(task)  # noqa: S101 - of the two above
-        self.context.act(task, ended, ended, owner=self)
+        def failed(problem: Problem) -> None:
+            ended(refused=True)
+            self.context.say(problem)
+
+        self.context.act(task, lambda _: ended(refused=False), failed, owner=self)
 
     # --- keys -----------------------------------------------------------------------
 
     def _keys(self, keys: tuple[GatewayKey, ...]) -> Card:
         card = Card("Keys of the gateway")
-        copy = Button("Copy the own key", self._copy_own, name="Copy the gateway's own key")
-        add = Button("Add\u2026", self._ask_name, name="Add a key")
+        copy = Button("Copy its own key", self._copy_own, name="Copy the gateway's own key")
+        add = Button("Add\u2026", self._add, name="Add a key")
         card.body.addLayout(row(PlainLabel("Keys", "strong"), None, copy, add))
         now = self.context.clock()
         for key in keys:
@@ -202,7 +203,7 @@ class LighthousePage(RefilledPage):
                     PlainLabel(key.name),
                     PlainLabel(f"{servers}{ends}", "muted"),
                     None,
-                    DangerButton("Revoke", revoke, name=f"Revoke the key {key.name}"),
+                    QuietDangerButton("Revoke\u2026", revoke, name=f"Revoke the key {key.name}"),
                 )
             )
         if not keys:
@@ -220,32 +221,14 @@ class LighthousePage(RefilledPage):
         self.context.copy(key.reveal(), True)  # noqa: FBT003 - a callable's arguments have no names
         self.context.tell(said, "It is taken off the clipboard after 30 seconds.")
 
-    def _ask_name(self) -> None:
-        dialog = Dialog(self, "Add a key")
-        field = QLineEdit()
-        field.setPlaceholderText("A name for it, such as laptop")
-        field.setAccessibleName("Name of the key")
-        dialog.body.addWidget(field)
+    def _add(self) -> None:
+        snapshot = self.context.watcher.snapshot
+        servers = [each.name for each in snapshot.servers] if snapshot else []
 
-        def add() -> None:
-            if name := field.text().strip():
-                dialog.accept()
-                self._add(name)
+        def made(name: str, key: Secret) -> None:
+            self._copy(f"The key {name} is on the clipboard; it is not shown again.", key)
 
-        make = PrimaryButton("Make it", add, name="Make the key")
-        make.setDefault(True)
-        dialog.buttons.addWidget(Button("Cancel", dialog.reject))
-        dialog.buttons.addWidget(make)
-        dialog.open()
-
-    def _add(self, name: str) -> None:
-        from harbor_oauth.gateway.keys import Keys
-
-        home = self.context.harbor.home
-        said = f"The key {name} is on the clipboard; it is not shown again."
-        self.context.act(
-            lambda: Keys(home).add(name), functools.partial(self._copy, said), owner=self
-        )
+        GatewayKeyDialog(self, servers, made).open()
 
     def _revoke(self, name: str) -> None:
         from harbor_oauth.gateway.keys import Keys
@@ -269,7 +252,7 @@ class LighthousePage(RefilledPage):
             said = "1 request" if len(own) == 1 else f"{len(own)} requests"
             if failed:
                 said += f", {len(failed)} failed, the last with {_status(failed[0])}"
-            card.body.addLayout(row(PlainLabel(server, "strong"), PlainLabel(said, "muted"), None))
+            card.body.addWidget(PlainLabel(f"{server}: {said}.", wrap=True))
         return card
 
     def _log(self) -> QTableWidget:

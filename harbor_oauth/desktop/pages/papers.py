@@ -7,11 +7,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from PySide6.QtWidgets import QLineEdit, QMenu, QPlainTextEdit, QToolButton
+from PySide6.QtWidgets import QMenu, QPlainTextEdit, QToolButton, QWidget
 
 from harbor_oauth.desktop import actions
 from harbor_oauth.desktop.dialogs import Dialog
-from harbor_oauth.desktop.pages.refilled import RefilledPage, row
+from harbor_oauth.desktop.pages.refilled import RefilledPage
 from harbor_oauth.desktop.widgets import (
     Card,
     EmptyState,
@@ -19,7 +19,10 @@ from harbor_oauth.desktop.widgets import (
     PillLabel,
     PlainLabel,
     PrimaryButton,
+    TextField,
+    labelled,
     plain,
+    row,
 )
 from harbor_oauth.desktop.widgets.buttons import Button
 from harbor_oauth.desktop.words import moment
@@ -40,20 +43,27 @@ class PapersPage(RefilledPage):
     about = "Who is signed in where, and the apps that sign you in."
 
     def fill(self, snapshot: Snapshot) -> None:
-        """Show the providers, then the grants of servers known by their address."""
+        """Show who is signed in, then who could be."""
         known = {provider.name for provider in snapshot.providers}
-        for provider in snapshot.providers:
-            self.body.addWidget(self._provider(provider, snapshot))
+        theirs = [(each, snapshot.grants_of(each.name)) for each in snapshot.providers]
         others = [status for status in snapshot.grants if status.provider not in known]
+        for provider, grants in theirs:
+            if grants:
+                self.body.addWidget(self._provider(provider, grants, snapshot))
         for status in others:
             card = Card(f"Papers of {status.grant}")
             self._add_grant(card, status, status.grant)
             self.body.addWidget(card)
+        for provider, grants in theirs:
+            if not grants:
+                self.body.addWidget(self._provider(provider, grants, snapshot))
         if not snapshot.providers and not others:
             text = "Dock a server on the page Fleet; its papers appear here."
             self.body.addWidget(EmptyState("papers", "No papers yet", text))
 
-    def _provider(self, provider: ListedProvider, snapshot: Snapshot) -> Card:
+    def _provider(
+        self, provider: ListedProvider, grants: tuple[GrantStatus, ...], snapshot: Snapshot
+    ) -> Card:
         title = provider.display_name
         card = Card(f"Papers of {title}")
         if provider.problem is not None:
@@ -62,50 +72,76 @@ class PapersPage(RefilledPage):
             )
             said = f"{provider.problem.message} {provider.problem.next_step}".strip()
             card.body.addWidget(PlainLabel(said, "muted", wrap=True, selectable=True))
-            return card
-        grants = snapshot.grants_of(provider.name)
-        if not grants:
+        own = tuple(each for each in snapshot.own_papers if each.split("/")[0] == provider.name)
+        default = tuple(each for each in grants if each.grant.split("@")[0] == provider.name)
+        if not default and provider.problem is None:
             charter = functools.partial(actions.charter, self, provider.name, title)
             card.body.addLayout(
                 row(
                     PlainLabel(title, "strong"),
                     PillLabel("not chartered", "neutral"),
+                    *_own(own, provider.name),
                     None,
                     PrimaryButton("Charter", charter, name=f"Charter {title}"),
-                    self._gear(provider.name, title, None),
+                    self._gear(provider.name, title, None, provider),
                 )
             )
         for status in grants:
-            self._add_grant(card, status, title if status.grant == provider.name else status.grant)
+            called = title if status.grant == provider.name else status.grant
+            self._add_grant(card, status, called, provider, own)
         return card
 
-    def _add_grant(self, card: Card, status: GrantStatus, title: str) -> None:
+    def _add_grant(
+        self,
+        card: Card,
+        status: GrantStatus,
+        title: str,
+        provider: ListedProvider | None = None,
+        own: tuple[str, ...] = (),
+    ) -> None:
         ready = status.state == "active"
-        pill = PillLabel(
-            "chartered" if ready else "needs a sign-in", "success" if ready else "danger"
-        )
-        gear = self._gear(status.grant, title, status)
-        card.body.addLayout(row(PlainLabel(title, "strong"), pill, None, gear))
+        parts: list[QWidget | None] = [
+            PlainLabel(title, "strong"),
+            PillLabel(
+                "chartered" if ready else "needs a sign-in", "success" if ready else "danger"
+            ),
+            *_own(own, status.grant.split("@")[0]),
+            None,
+        ]
+        if not ready:
+            again = self._charter(status.grant, title, status)
+            parts.append(PrimaryButton("Re-charter", again, name=f"Re-charter {title}"))
+        parts.append(self._gear(status.grant, title, status, provider))
+        card.body.addLayout(row(*parts))
         for line in _about(status, self.context.clock()):
             card.body.addWidget(PlainLabel(line, "muted", wrap=True, selectable=True))
 
-    def _gear(self, grant: str, title: str, status: GrantStatus | None) -> QToolButton:
+    def _charter(self, grant: str, title: str, status: GrantStatus | None) -> Callable[[], object]:
+        """Return what signs in, and asks for what was asked for before."""
+        scopes = (status.requested_scopes or None) if status else None
+        return functools.partial(actions.charter, self, grant, title, scopes=scopes)
+
+    def _gear(
+        self,
+        grant: str,
+        title: str,
+        status: GrantStatus | None,
+        provider: ListedProvider | None = None,
+    ) -> QToolButton:
         made = IconButton("gear", f"Menu of {title}")
         made.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(made)
-        scopes = (status.requested_scopes or None) if status else None
-        entries: tuple[tuple[str, Callable[[], object], bool], ...] = (
-            ("Charter", functools.partial(actions.charter, self, grant, title), status is None),
-            (
-                "Re-charter",
-                functools.partial(actions.charter, self, grant, title, scopes=scopes),
-                status is not None,
-            ),
+        charter = self._charter(grant, title, status)
+        entries: list[tuple[str, Callable[[], object], bool]] = [
+            ("Charter", charter, status is None),
+            ("Re-charter", charter, status is not None),
             ("Revoke", functools.partial(actions.revoke, self, grant), status is not None),
             ("Own Papers", functools.partial(actions.own_papers, self, grant, title), True),
             ("Accounts", functools.partial(self._accounts, grant, title), True),
             ("Why", functools.partial(self._why, grant), status is not None),
-        )
+        ]
+        if provider is not None and len(provider.grants) > 1:
+            entries.append(("Resources", functools.partial(self._resources, provider), True))
         for text, action, enabled in entries:
             entry = menu.addAction(text)
             entry.setEnabled(enabled)
@@ -124,10 +160,8 @@ class PapersPage(RefilledPage):
         for status in there:
             said = f"{status.grant}: {status.account or 'account not told'}"
             dialog.body.addWidget(PlainLabel(said, wrap=True))
-        word = QLineEdit()
-        word.setPlaceholderText("A word for another account, such as work")
-        word.setAccessibleName("A word for another account")
-        dialog.body.addWidget(word)
+        word = TextField("A word for another account", hint="work")
+        dialog.body.addWidget(labelled("A word for another account", word))
 
         def add() -> None:
             if label := word.text().strip():
@@ -138,6 +172,27 @@ class PapersPage(RefilledPage):
         more.setDefault(True)
         dialog.buttons.addWidget(Button("Close", dialog.reject))
         dialog.buttons.addWidget(more)
+        dialog.open()
+
+    def _resources(self, provider: ListedProvider) -> None:
+        """List what a provider gives tokens for, each with its state or a way to it."""
+        snapshot = self.context.watcher.snapshot
+        dialog = Dialog(self, f"Resources of {provider.display_name}")
+
+        def charter(grant: str) -> None:
+            dialog.accept()
+            actions.charter(self, grant, grant)
+
+        for grant in provider.grants:
+            status = snapshot.grant(grant) if snapshot else None
+            name = PlainLabel(grant, "strong")
+            if status is not None and status.state == "active":
+                dialog.body.addLayout(row(name, None, PillLabel("chartered", "success")))
+                continue
+            verb = "Charter" if status is None else "Re-charter"
+            go_on = functools.partial(charter, grant)
+            dialog.body.addLayout(row(name, None, Button(verb, go_on, name=f"{verb} {grant}")))
+        dialog.buttons.addWidget(Button("Close", dialog.reject))
         dialog.open()
 
     def _why(self, grant: str) -> None:
@@ -165,6 +220,11 @@ class PapersPage(RefilledPage):
 
 def _without_argument(action: Callable[[], object], _checked: bool = False) -> None:  # noqa: FBT001, FBT002 - a signal's
     action()
+
+
+def _own(stored: tuple[str, ...], name: str) -> tuple[PillLabel, ...]:
+    """Say that papers of one's own are there for a name."""
+    return (PillLabel("own papers", "info"),) if name in stored else ()
 
 
 def _about(status: GrantStatus, now: float) -> list[str]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication, QHBoxLayout, QLayout, QWidget
+from PySide6.QtWidgets import QApplication, QLayout, QWidget
 
 from harbor_oauth.desktop.model import Snapshot
 from harbor_oauth.desktop.pages import Context, Page
-from harbor_oauth.desktop.theme import SPACE
-from harbor_oauth.desktop.widgets import Banner
+from harbor_oauth.desktop.widgets import Banner, PlainLabel
 
-__all__ = ["RefilledPage", "clear", "row"]
+__all__ = ["RefilledPage", "clear"]
 
 _SOON = 200
+_A_WHILE = 500
 
 
 def clear(layout: QLayout) -> None:
@@ -27,18 +27,6 @@ def clear(layout: QLayout) -> None:
             inner.deleteLater()
 
 
-def row(*parts: QWidget | None) -> QHBoxLayout:
-    """Put widgets side by side; None is the room between them."""
-    made = QHBoxLayout()
-    made.setSpacing(SPACE.s)
-    for part in parts:
-        if part is None:
-            made.addStretch(1)
-        else:
-            made.addWidget(part)
-    return made
-
-
 class RefilledPage(Page):
     """A page that `fill` writes whenever what it shows has changed.
 
@@ -47,9 +35,16 @@ class RefilledPage(Page):
     """
 
     def __init__(self, context: Context, parent: QWidget | None = None) -> None:
-        """Show nothing yet."""
+        """Show nothing yet; say so where the first reading takes a while."""
         super().__init__(context, parent)
         self._latest: Snapshot | None = None
+        self._reading = PlainLabel("", "muted", wrap=True)
+        self.body.addWidget(self._reading)
+        self.body.addStretch(1)
+        QTimer.singleShot(_A_WHILE, self._reading, self._say_reading)
+
+    def _say_reading(self) -> None:
+        self._reading.setText("Reading\u2026 Your system may ask you to unlock the vault's key.")
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Show what is known now, once no menu is open."""

@@ -6,11 +6,12 @@ from harbor_oauth.desktop.widgets.buttons import (
     DangerButton,
     IconButton,
     PrimaryButton,
-    QuietButton,
+    QuietDangerButton,
 )
-from harbor_oauth.desktop.widgets.cards import Card, EmptyState, Line
-from harbor_oauth.desktop.widgets.fields import CopyField
+from harbor_oauth.desktop.widgets.cards import Card, EmptyState
+from harbor_oauth.desktop.widgets.fields import CopyField, TextField, labelled
 from harbor_oauth.desktop.widgets.messages import Banner
+from harbor_oauth.desktop.widgets.rows import row
 from harbor_oauth.desktop.widgets.text import PillLabel, PlainLabel, plain, set_tip
 from harbor_oauth.desktop.widgets.toggle import Toggle
 
@@ -21,12 +22,14 @@ __all__ = [
     "DangerButton",
     "EmptyState",
     "IconButton",
-    "Line",
     "PillLabel",
     "PlainLabel",
     "PrimaryButton",
-    "QuietButton",
+    "QuietDangerButton",
+    "TextField",
     "Toggle",
+    "labelled",
     "plain",
+    "row",
     "set_tip",
 ]

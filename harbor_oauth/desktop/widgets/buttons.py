@@ -8,12 +8,10 @@ from PySide6.QtCore import QEvent, QSize, Qt
 from PySide6.QtGui import QPalette
 from PySide6.QtWidgets import QPushButton, QToolButton, QWidget
 
-from harbor_oauth.desktop.icons import icon
+from harbor_oauth.desktop.icons import icon, icon_side
 from harbor_oauth.desktop.widgets.text import plain, set_tip
 
-__all__ = ["Button", "DangerButton", "IconButton", "PrimaryButton", "QuietButton"]
-
-_SIDE = 18
+__all__ = ["Button", "DangerButton", "IconButton", "PrimaryButton", "QuietDangerButton"]
 
 
 class Button(QPushButton):
@@ -58,15 +56,15 @@ class PrimaryButton(Button):
 
 
 class DangerButton(Button):
-    """What cannot be undone."""
+    """What cannot be undone, where a person was asked about it."""
 
     kind = "danger"
 
 
-class QuietButton(Button):
-    """What is there for whoever looks for it."""
+class QuietDangerButton(Button):
+    """What asks before it does something that cannot be undone."""
 
-    kind = "quiet"
+    kind = "quiet-danger"
 
 
 class IconButton(QToolButton):
@@ -90,7 +88,6 @@ class IconButton(QToolButton):
         super().__init__(parent)
         self._icon_name = icon_name
         self.setProperty("kind", "icon")
-        self.setIconSize(QSize(_SIDE, _SIDE))
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.set_name(name)
@@ -109,11 +106,13 @@ class IconButton(QToolButton):
         self._draw()
 
     def changeEvent(self, event: QEvent) -> None:
-        """Draw it again in the colours of now."""
-        if event.type() is QEvent.Type.PaletteChange:
-            self._draw()
+        """Draw it again in the colours and the size of now."""
         super().changeEvent(event)
+        if event.type() in {QEvent.Type.PaletteChange, QEvent.Type.FontChange}:
+            self._draw()
 
     def _draw(self) -> None:
         color = self.palette().color(QPalette.ColorRole.PlaceholderText)
-        self.setIcon(icon(self._icon_name, color, _SIDE))
+        side = icon_side(self)
+        self.setIconSize(QSize(side, side))
+        self.setIcon(icon(self._icon_name, color, side))

@@ -1,4 +1,4 @@
-"""Cards, lines between things, and what is shown where there is nothing yet."""
+"""Cards, and what is shown where there is nothing yet."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QPalette
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
-from harbor_oauth.desktop.icons import pixmap
+from harbor_oauth.desktop.icons import icon_side, pixmap
 from harbor_oauth.desktop.theme import SPACE
 from harbor_oauth.desktop.widgets.text import PlainLabel, plain
 
-__all__ = ["Card", "EmptyState", "Line"]
+__all__ = ["Card", "EmptyState"]
 
-_SIDE = 40
-_WIDTH = 460
+_LINES = 2.5
 
 
 class Card(QFrame):
@@ -31,15 +30,6 @@ class Card(QFrame):
         self.body = QVBoxLayout(self)
         self.body.setContentsMargins(SPACE.l, SPACE.l, SPACE.l, SPACE.l)
         self.body.setSpacing(SPACE.s)
-
-
-class Line(QFrame):
-    """A thin line between two things."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        """Draw it."""
-        super().__init__(parent)
-        self.setProperty("role", "line")
 
 
 class EmptyState(QWidget):
@@ -75,8 +65,7 @@ class EmptyState(QWidget):
         body.addWidget(self._icon)
         for label in (self.title, self.text):
             label.setAlignment(Qt.AlignmentFlag.AlignCenter)
-            label.setMinimumWidth(_WIDTH)
-            body.addWidget(label, alignment=Qt.AlignmentFlag.AlignHCenter)
+            body.addWidget(label)
         if action is not None:
             body.addSpacing(SPACE.s)
             body.addWidget(action, alignment=Qt.AlignmentFlag.AlignHCenter)
@@ -85,11 +74,11 @@ class EmptyState(QWidget):
 
     def changeEvent(self, event: QEvent) -> None:
         """Draw the icon again in the colours of now."""
-        if event.type() is QEvent.Type.PaletteChange:
-            self._draw()
         super().changeEvent(event)
+        if event.type() in {QEvent.Type.PaletteChange, QEvent.Type.FontChange}:
+            self._draw()
 
     def _draw(self) -> None:
         color = self.palette().color(QPalette.ColorRole.PlaceholderText)
         scale = self.devicePixelRatioF()
-        self._icon.setPixmap(pixmap(self._icon_name, color, _SIDE, scale))
+        self._icon.setPixmap(pixmap(self._icon_name, color, icon_side(self, _LINES), scale))
