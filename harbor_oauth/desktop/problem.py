@@ -32,6 +32,7 @@ from harbor_oauth.errors import (
 
 __all__ = ["Problem", "problem_of"]
 
+_PROGRAMS: Final = ("harbor ", "pip ", "python ")
 _log: Final = logging.getLogger(__name__)
 
 # The first class that fits decides, so the narrow ones come first. The last word is
@@ -75,6 +76,11 @@ class Problem:
     next_step: str = ""
     page: str = ""
     error: BaseException | None = attrs.field(default=None, eq=False, repr=False)
+
+    @property
+    def is_command(self) -> bool:
+        """Whether the next step is to be run in a terminal."""
+        return self.next_step.startswith(_PROGRAMS)
 
 
 def problem_of(error: BaseException) -> Problem:

@@ -108,7 +108,7 @@ class Window(QMainWindow):
         entry = next((entry for entry in PAGES if entry.key == problem.page), None)
         if entry is not None and entry.key != self._shown:
             self.banner.add_action(f"Open {entry.title}", lambda: self._follow(entry.key))
-        elif entry is None and problem.next_step:
+        elif entry is None and problem.is_command:
             self.banner.add_action("Copy", lambda: self.context.copy_text(problem.next_step))
 
     def tell(self, title: str, sentence: str = "") -> None:

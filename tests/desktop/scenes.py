@@ -75,7 +75,7 @@ SEEN: Final[dict[str, dict[str, str]]] = {
         "fleet": "The answer comes back here by itself.",
         "papers": "The redirect URI to enter:",
         "chest": "Add a secret",
-        "lighthouse": "When programs ask",
+        "lighthouse": "Ends",
         "connect": "Change Cursor?",
     },
     "error": {
@@ -94,8 +94,6 @@ SEEN: Final[dict[str, dict[str, str]]] = {
     },
 }
 """A text that each page shows in each state."""
-
-SEEN["asking"]["lighthouse"] = "Ends"
 
 
 @attrs.frozen
@@ -356,7 +354,6 @@ def asking(world: World) -> Iterator[Scene]:
     harbor = world.harbor(browser=lambda _: True)
     with opened(world, "asking", harbor) as desktop:
         steps: dict[str, tuple[str, ...]] = {
-            "fleet": ("Remove wiki",),
             "papers": ("Menu of Acme", "Own Papers"),
             "chest": ("Add a secret",),
             "lighthouse": ("Add a key",),
@@ -377,7 +374,9 @@ def asking(world: World) -> Iterator[Scene]:
 def error(world: World) -> Iterator[Scene]:
     """A grant that ended, a plugin that is broken, and on each page something of its own."""
     furnish(world)
-    harbor = world.harbor(registry=Registry(path=[str(broken_plugin(world.directory))]))
+    site = str(broken_plugin(world.directory))
+    sys.path.insert(0, site)
+    harbor = world.harbor(registry=Registry(path=[site]))
     token = harbor.token("wiki")
     world.issuer.revoke_all()
     with contextlib.suppress(LoginRequiredError):
@@ -411,6 +410,7 @@ def error(world: World) -> Iterator[Scene]:
                 desktop.window.go("connect")
             desktop.watcher.refresh()
 
+        stack.callback(sys.path.remove, site)
         yield Scene(desktop, "error", prepare)
         restore()
 

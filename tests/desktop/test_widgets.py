@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QPalette
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from harbor_oauth.desktop.theme import Theme
 from harbor_oauth.desktop.widgets import (
+    Banner,
     CopyField,
     IconButton,
     PillLabel,
@@ -75,6 +76,18 @@ def test_a_field_is_copied(theme: Theme, qtbot: QtBot) -> None:
     qtbot.addWidget(field)
     field.button.click()
     assert QGuiApplication.clipboard().text() == "http://127.0.0.1/callback"
+
+
+def test_a_message_without_a_button_takes_the_whole_width(theme: Theme, qtbot: QtBot) -> None:
+    """And what is in it changes its colours with it."""
+    banner = Banner("danger")
+    qtbot.addWidget(banner)
+    banner.resize(800, 200)
+    banner.show_text("A title", "And a sentence that is longer than the title is.", tone="info")
+    banner.grab()
+    assert banner.sentence.width() > 600
+    color = banner.sentence.palette().color(QPalette.ColorRole.WindowText).name()
+    assert color == theme.colors.info_text
 
 
 def test_a_pill_changes_its_state(theme: Theme, qtbot: QtBot) -> None:

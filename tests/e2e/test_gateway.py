@@ -11,7 +11,7 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import pytest
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
+ROUNDS: Final = 10
 TWENTY = tuple(f"call-{number}" for number in range(20))
 PATIENCE = 60.0  # seconds; a proxy that buffers would wait for ever
 
@@ -183,6 +184,12 @@ def test_twenty_calls_at_once_cost_one_refresh(
     assert sorted((gates / "executed").read_text().split()) == sorted(TWENTY)
 
 
+def rounds_of_twenty_calls(lighthouse: Lighthouse, gates: Path) -> None:
+    """Again and again: a busy machine may do the twenty one after another."""
+    for _ in range(ROUNDS):
+        asyncio.run(twenty_calls(lighthouse, gates))
+
+
 def test_without_single_flight_the_same_calls_lose_the_grant(
     key_file_shell: Shell,
     oidc_provider: OidcProvider,
@@ -192,7 +199,6 @@ def test_without_single_flight_the_same_calls_lose_the_grant(
     """So the test above bites: this server ends a grant whose refresh token comes twice."""
     docked(oidc_provider)
     unguarded = (sys.executable, "-m", "tests.e2e.without_single_flight")
-    with lit(key_file_shell, unguarded) as lighthouse:
-        with pytest.raises(BaseExceptionGroup) as failed:
-            asyncio.run(twenty_calls(lighthouse, gates))
-        assert "harbor charter real" in "".join(traceback.format_exception(failed.value))
+    with lit(key_file_shell, unguarded) as lighthouse, pytest.raises(BaseExceptionGroup) as failed:
+        rounds_of_twenty_calls(lighthouse, gates)
+    assert "harbor charter real" in "".join(traceback.format_exception(failed.value))

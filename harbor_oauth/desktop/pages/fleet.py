@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["AddressDialog", "FleetPage"]
 
 _COLUMNS: Final = 3
+_NOT_KNOWN: Final = "not known"
 _CHARACTERS: Final = 32
 """How wide a provider's card is at the least, in characters."""
 
@@ -102,10 +103,12 @@ class FleetPage(RefilledPage):
         switch.clicked.connect(lambda: self._switch(server.name, on=switch.isChecked()))
         parts: list[QWidget | None] = [
             PlainLabel(server.name, "strong"),
-            _health(server, status, absent),
+            _health(server, status, absent, known=snapshot.vault.usable),
             None,
         ]
-        if server.grant and (status is None or status.state != "active"):
+        if not snapshot.vault.usable:
+            pass  # the page says above what is to be done first
+        elif server.grant and (status is None or status.state != "active"):
             verb = "Charter" if status is None else "Re-charter"
             again = functools.partial(actions.charter, self, server.grant, server.name)
             parts.append(PrimaryButton(verb, again, name=f"{verb} {server.name}"))
@@ -153,7 +156,8 @@ class FleetPage(RefilledPage):
         card.body.addStretch(1)
         text, action = self._action(provider, snapshot)
         if action is None:
-            card.body.addLayout(row(PillLabel(text, "success"), None))
+            tone = "neutral" if text == _NOT_KNOWN else "success"
+            card.body.addLayout(row(PillLabel(text, tone), None))
         else:
             button = PrimaryButton(text, action, name=f"{text} {title}")
             card.body.addLayout(row(button, None))
@@ -165,8 +169,10 @@ class FleetPage(RefilledPage):
         """Return the one button that fits a provider's state; no action is a state."""
         name, title = provider.name, provider.display_name
         server = snapshot.server(name)
+        if not snapshot.vault.usable:
+            return ("docked" if server else _NOT_KNOWN), None
         absent = [key for key in provider.secrets if key not in snapshot.secrets]
-        if absent and snapshot.vault.usable:
+        if absent:
             return "Add Key", functools.partial(actions.add_key, self, absent[0])
         if server is None and provider.native_servers:
             return "Dock", functools.partial(actions.dock, self, name, title)
@@ -192,9 +198,13 @@ def _absent(server: ServerEntry, snapshot: Snapshot) -> tuple[str, ...]:
     return tuple(key for key in wanted if key not in snapshot.secrets)
 
 
-def _health(server: ServerEntry, status: GrantStatus | None, absent: tuple[str, ...]) -> PillLabel:
+def _health(
+    server: ServerEntry, status: GrantStatus | None, absent: tuple[str, ...], *, known: bool
+) -> PillLabel:
     if not server.enabled:
         return PillLabel("off", "neutral")
+    if not known:
+        return PillLabel(_NOT_KNOWN, "neutral")
     if server.grant is not None and status is None:
         return PillLabel("not chartered", "warning")
     if status is not None and status.state != "active":

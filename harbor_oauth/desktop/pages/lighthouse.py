@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QAbstractItemView, QTableWidget, QTableWidgetItem, QWidget
 
@@ -264,6 +264,7 @@ class LighthousePage(RefilledPage):
         table.setShowGrid(False)
         table.setMinimumHeight(260)
         table.horizontalHeader().setStretchLastSection(True)
+        table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
         for line, members in enumerate(self._requests):
             for column, name in enumerate(_COLUMNS):
                 text = _shown(name, members.get(name))

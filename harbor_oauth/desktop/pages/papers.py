@@ -74,7 +74,11 @@ class PapersPage(RefilledPage):
             card.body.addWidget(PlainLabel(said, "muted", wrap=True, selectable=True))
         own = tuple(each for each in snapshot.own_papers if each.split("/")[0] == provider.name)
         default = tuple(each for each in grants if each.grant.split("@")[0] == provider.name)
-        if not default and provider.problem is None:
+        if not snapshot.vault.usable and provider.problem is None:
+            card.body.addLayout(
+                row(PlainLabel(title, "strong"), PillLabel("not known", "neutral"), None)
+            )
+        elif not default and provider.problem is None:
             charter = functools.partial(actions.charter, self, provider.name, title)
             card.body.addLayout(
                 row(

@@ -35,16 +35,19 @@ class Banner(QFrame):
         self.title = PlainLabel("", "strong", wrap=True)
         self.sentence = PlainLabel("", wrap=True, selectable=True)
         self.next_step = PlainLabel("", wrap=True, selectable=True)
-        self._buttons = QHBoxLayout()
+        # Hidden while it is empty: an empty layout would let the texts have no width.
+        self._actions = QWidget()
+        self._buttons = QHBoxLayout(self._actions)
+        self._buttons.setContentsMargins(0, SPACE.xs, 0, SPACE.xs)
         self._buttons.setSpacing(SPACE.s)
+        self._actions.hide()
         self.close_button = IconButton("close", "Dismiss", self.dismiss)
         self.close_button.setVisible(dismissable)
         texts = QVBoxLayout()
         texts.setSpacing(SPACE.xs)
         for label in (self.title, self.sentence, self.next_step):
             texts.addWidget(label)
-        self._buttons.setContentsMargins(0, SPACE.xs, 0, SPACE.xs)
-        texts.addLayout(self._buttons)
+        texts.addWidget(self._actions)
         row = QHBoxLayout(self)
         row.setContentsMargins(SPACE.l, SPACE.m, SPACE.m, SPACE.m)
         row.addLayout(texts, 1)
@@ -79,6 +82,7 @@ class Banner(QFrame):
         if not self._buttons.count():
             self._buttons.addStretch(1)
         self._buttons.insertWidget(self._buttons.count() - 1, button)
+        self._actions.show()
         return button
 
     def clear_actions(self) -> None:
@@ -87,6 +91,7 @@ class Banner(QFrame):
             widget = item.widget()
             if widget is not None:
                 widget.deleteLater()
+        self._actions.hide()
 
     def dismiss(self) -> None:
         """Put it away."""

@@ -34,11 +34,12 @@ def set_tip(widget: QWidget, text: str) -> None:
 
 
 def set_property(widget: QWidget, name: str, value: str) -> None:
-    """Set what the stylesheet asks for, and have it looked at again."""
+    """Set what the stylesheet asks for, and have it looked at again, by what is inside too."""
     if widget.property(name) != value:
         widget.setProperty(name, value)
-        widget.style().unpolish(widget)
-        widget.style().polish(widget)
+        for each in (widget, *widget.findChildren(QWidget)):
+            each.style().unpolish(each)
+            each.style().polish(each)
 
 
 class PlainLabel(QLabel):
