@@ -288,8 +288,12 @@ class HarborParts:
         from harbor_oauth.vault import open_vault  # noqa: PLC0415 - late
 
         with self._lock:
-            ask = (lambda: passphrase) if passphrase is not None else self._passphrase
-            vault = open_vault(self.vault_home, choice=choice, key_file=key_file, passphrase=ask)
+            vault = open_vault(
+                self.vault_home,
+                choice=choice,
+                key_file=key_file or self.vault_home / "vault.key",
+                passphrase=self._passphrase_source() if passphrase is None else lambda: passphrase,
+            )
             vault.open()
             self._vault, self._source = vault, None
 

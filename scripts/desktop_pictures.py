@@ -92,7 +92,7 @@ class Studio:
             self.rest()
             name = picture_name(entry.key, scene.state, scheme, percent)
             opaque = taken(scene).convertToFormat(QImage.Format.Format_RGB888)
-            opaque.save(str(self.folder / name), b"PNG", _SMALLEST)
+            opaque.save(str(self.folder / name), quality=_SMALLEST)
 
 
 def picture_name(page: str, state: str, scheme: str, percent: int) -> str:

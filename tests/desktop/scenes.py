@@ -300,12 +300,12 @@ def locked(world: World) -> Iterator[Scene]:
         yield Scene(desktop, "locked")
 
 
-def furnish(world: World) -> None:
-    """Dock servers, store secrets and papers, connect a program."""
-    for _ in range(2):
-        world.issuer.script("unknown", answers.json({"user": "ada@acme.example"}))
+def furnish(world: World, *, acme_too: bool = True) -> None:
+    """Dock servers, store secrets and papers, make a place for a program's file."""
     harbor = world.harbor()
-    dock_provider(harbor, "acme")
+    if acme_too:
+        world.issuer.script("unknown", answers.json({"user": "ada@acme.example"}))
+        dock_provider(harbor, "acme")
     dock_url(harbor, "wiki", world.mcp.url)
     maps = "https://maps.example/mcp"
     dock_url(harbor, "maps", maps, headers={"X-Api-Key": "vault:maps-key"}, skip_auth=True)
@@ -350,10 +350,11 @@ def gateway(world: World) -> Iterator[None]:
 @contextlib.contextmanager
 def asking(world: World) -> Iterator[Scene]:
     """Each page with the dialog that it is used by most."""
-    furnish(world)
+    furnish(world, acme_too=False)
     harbor = world.harbor(browser=lambda _: True)
     with opened(world, "asking", harbor) as desktop:
-        steps: dict[str, tuple[str, ...]] = {
+        asked_by: dict[str, tuple[str, ...]] = {
+            "fleet": ("Dock Acme",),
             "papers": ("Menu of Acme", "Own Papers"),
             "chest": ("Add a secret",),
             "lighthouse": ("Add a key",),
@@ -361,11 +362,7 @@ def asking(world: World) -> Iterator[Scene]:
         }
 
         def prepare(page: str) -> None:
-            if page == "fleet":
-                desktop.window.go("papers")
-                press(desktop, "Menu of Acme", "Re-charter")
-                return
-            press(desktop, *steps[page])
+            press(desktop, *asked_by[page])
 
         yield Scene(desktop, "asking", prepare)
 

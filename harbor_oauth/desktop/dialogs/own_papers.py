@@ -16,6 +16,7 @@ from harbor_oauth.desktop.widgets import (
     QuietDangerButton,
     TextField,
     labelled,
+    row,
 )
 from harbor_oauth.desktop.widgets.buttons import Button
 from harbor_oauth.secret import Secret
@@ -76,7 +77,8 @@ class OwnPapersDialog(Dialog):
             url = guide.url
             self.body.addWidget(PlainLabel("Register an app there, once:", "label"))
             self.body.addWidget(CopyField(url, "Page of the vendor", context.copy_text))
-            self.body.addWidget(Button("Open that page", lambda: context.open_url(url)))
+            go = Button("Open that page", lambda: context.open_url(url))
+            self.body.addLayout(row(go, None))
         for number, step in enumerate(guide.steps, 1):
             self.body.addWidget(PlainLabel(f"{number}.  {step}", wrap=True, selectable=True))
         for place, uri in enumerate(guide.redirect_uris):

@@ -63,6 +63,7 @@ class ChestPage(RefilledPage):
         """Offer to add a secret."""
         super().__init__(context, parent)
         self.add_button = PrimaryButton("Add\u2026", self._add, name="Add a secret")
+        self.add_button.setEnabled(False)  # until it is known how the vault is
         self.buttons.addWidget(self.add_button)
         self._revealed: list[Callable[[], None]] = []
 

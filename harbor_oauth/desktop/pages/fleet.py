@@ -40,7 +40,7 @@ __all__ = ["AddressDialog", "FleetPage"]
 
 _COLUMNS: Final = 3
 _NOT_KNOWN: Final = "not known"
-_CHARACTERS: Final = 32
+_CHARACTERS: Final = 26
 """How wide a provider's card is at the least, in characters."""
 
 
