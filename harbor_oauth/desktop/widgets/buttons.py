@@ -90,20 +90,11 @@ class IconButton(QToolButton):
         self.setProperty("kind", "icon")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.set_name(name)
+        self.setAccessibleName(plain(name))
+        set_tip(self, name)
         self._draw()
         if on_click is not None:
             self.clicked.connect(lambda _: on_click())
-
-    def set_name(self, name: str) -> None:
-        """Call it something else."""
-        self.setAccessibleName(plain(name))
-        set_tip(self, name)
-
-    def set_icon(self, icon_name: str) -> None:
-        """Show another icon."""
-        self._icon_name = icon_name
-        self._draw()
 
     def changeEvent(self, event: QEvent) -> None:
         """Draw it again in the colours and the size of now."""
