@@ -34,11 +34,12 @@ MIB: Final = 1024
 MARK: Final = """
 import json, sys, time
 from PySide6.QtCore import QEvent, QTimer
-from PySide6.QtWidgets import QApplication
+from PySide6 import QtWidgets
+from PySide6.QtWidgets import QApplication, QMainWindow
 
 painted = []
 
-class Marked:
+class Marked(QMainWindow):
     def event(self, event):
         done = super().event(event)
         if event.type() == QEvent.Type.UpdateRequest and not painted:
@@ -54,26 +55,19 @@ class Marked:
 """
 
 BARE: Final = f"""{MARK}
-from PySide6.QtWidgets import QMainWindow
-
-class Window(Marked, QMainWindow):
-    pass
-
 app = QApplication([])
-window = Window()
+window = Marked()
 window.resize(1040, 720)
 window.show()
 app.exec()
 """
 
 OURS: Final = f"""{MARK}
-from harbor_oauth.desktop import app
+QtWidgets.QMainWindow = Marked
 
-class Window(Marked, app.Window):
-    pass
+from harbor_oauth.desktop import main
 
-app.Window = Window
-app.run(["harbor-desktop"])
+main(["harbor-desktop"])
 """
 
 PROGRAMS: Final = {"a bare window": BARE, "Harbor": OURS}

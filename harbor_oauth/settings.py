@@ -17,6 +17,7 @@ from typing import Any, Final
 import attrs
 
 from harbor_oauth.errors import ConfigurationError
+from harbor_oauth.platform.places import configuration_directory, expanded
 from harbor_oauth.protocol.client_metadata import client_id_fault
 from harbor_oauth.secret import Secret
 
@@ -121,17 +122,18 @@ def home_directory(environ: Mapping[str, str]) -> Path:
     Raises:
         ConfigurationError: This user has no home directory.
     """
-    return _expanded(environ.get("HARBOR_HOME") or "~/.harbor").absolute()
+    directory = configuration_directory(environ)
+    return directory or _expanded(environ.get("HARBOR_HOME") or "~/.harbor")
 
 
 def _expanded(path: str) -> Path:
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
+    found = expanded(path)
+    if found is None:
         raise ConfigurationError(
             f"The home directory in {path!r} is not known.",
             next_step="Set HARBOR_HOME, or name the file, with an absolute path.",
-        ) from None
+        )
+    return found
 
 
 def load_settings(

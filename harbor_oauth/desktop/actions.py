@@ -7,12 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from harbor_oauth.desktop.dialogs import Dialog, confirm
-from harbor_oauth.desktop.dialogs.charter import CharterDialog
-from harbor_oauth.desktop.dialogs.own_papers import OwnPapersDialog
-from harbor_oauth.desktop.dialogs.secret import SecretDialog
 
 if TYPE_CHECKING:
     from harbor_oauth.client import LogoutResult
+    from harbor_oauth.desktop.dialogs.charter import CharterDialog
+    from harbor_oauth.desktop.dialogs.secret import SecretDialog
     from harbor_oauth.desktop.pages import Page
     from harbor_oauth.fleet.docking import Docked, SignIn
     from harbor_oauth.fleet.papers import Guide
@@ -39,14 +38,15 @@ def charter(
         return f"Signed in to {status.grant}{f' as {status.account}' if status.account else ''}."
 
     papers = functools.partial(own_papers, page, grant, title, then_charter=True)
-    return _opened(CharterDialog(page, title, attempt, papers))
+    return _signing_in(page, title, attempt, papers)
 
 
 def dock(page: Page, provider: str, title: str) -> CharterDialog:
     """Sign in for a provider's default server, and add it to the fleet."""
-    from harbor_oauth.fleet.docking import dock_provider
 
     def docking(sign_in: SignIn) -> Docked:
+        from harbor_oauth.fleet.docking import dock_provider
+
         return dock_provider(page.context.harbor, provider, sign_in=sign_in)
 
     return _docking(page, title, provider, docking)
@@ -54,9 +54,10 @@ def dock(page: Page, provider: str, title: str) -> CharterDialog:
 
 def dock_address(page: Page, name: str, url: str) -> CharterDialog:
     """Sign in for a server known by its URL, and add it to the fleet."""
-    from harbor_oauth.fleet.docking import dock_url
 
     def docking(sign_in: SignIn) -> Docked:
+        from harbor_oauth.fleet.docking import dock_url
+
         return dock_url(page.context.harbor, name, url, sign_in=sign_in)
 
     return _docking(page, name, None, docking)
@@ -72,6 +73,17 @@ def _docking(
         return f"Docked {docked.entry.name}{account}.{tools}"
 
     papers = functools.partial(own_papers, page, provider, title) if provider else None
+    return _signing_in(page, title, attempt, papers)
+
+
+def _signing_in(
+    page: Page,
+    title: str,
+    attempt: Callable[[SignIn], str],
+    papers: Callable[[], object] | None,
+) -> CharterDialog:
+    from harbor_oauth.desktop.dialogs.charter import CharterDialog
+
     return _opened(CharterDialog(page, title, attempt, papers))
 
 
@@ -82,12 +94,16 @@ def _opened(dialog: _D) -> _D:
 
 def own_papers(page: Page, grant: str, title: str, *, then_charter: bool = False) -> None:
     """Lead to an app of one's own; then sign in with it, if that is wanted."""
-    from harbor_oauth.fleet.papers import guide
-
-    harbor = page.context.harbor
     bare = grant.partition("@")[0]
 
+    def find() -> Guide | None:
+        from harbor_oauth.fleet.papers import guide
+
+        return guide(page.context.harbor, bare)
+
     def show(found: Guide | None) -> None:
+        from harbor_oauth.desktop.dialogs.own_papers import OwnPapersDialog
+
         if found is None:
             page.context.tell(f"{title} takes no app of your own; none is needed.")
             return
@@ -96,11 +112,13 @@ def own_papers(page: Page, grant: str, title: str, *, then_charter: bool = False
         stored = snapshot.own_papers if snapshot else ()
         OwnPapersDialog(page, found, stored, again).open()
 
-    page.context.work.run(lambda: guide(harbor, bare), show, owner=page)
+    page.context.work.run(find, show, owner=page)
 
 
 def add_key(page: Page, key: str) -> SecretDialog:
     """Ask for the value of a secret that a server wants."""
+    from harbor_oauth.desktop.dialogs.secret import SecretDialog
+
     return _opened(SecretDialog(page, key))
 
 
@@ -121,18 +139,19 @@ def revoke(page: Page, grant: str) -> Dialog:
 
 def undock(page: Page, server: str) -> Dialog:
     """Remove a server and end its grant, if the person agrees."""
-    from harbor_oauth.fleet.undocking import undock as undock_server
-
     context = page.context
+
+    def remove() -> object:
+        from harbor_oauth.fleet.undocking import undock as undock_server
+
+        return undock_server(context.harbor, server)
+
     return confirm(
         page,
         f"Remove {server}?",
         f"{server} leaves the fleet, and its grant is revoked if nothing else uses it.",
         "Remove",
-        lambda: context.act(
-            lambda: undock_server(context.harbor, server),
-            lambda _: context.tell(f"Removed {server}."),
-        ),
+        lambda: context.act(remove, lambda _: context.tell(f"Removed {server}.")),
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +25,7 @@ from harbor_oauth.desktop.unlocking import Passphrase
 from harbor_oauth.desktop.window import Window
 from harbor_oauth.desktop.work import Work
 from harbor_oauth.errors import HarborError
+from harbor_oauth.fleet.surroundings import configuration_directory
 
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor
@@ -40,7 +43,10 @@ class Desktop(QObject):
     """One window and what it works with.
 
     Args:
-        harbor: The library; closed with the window.
+        make_harbor: Returns the library. It is called once, in the thread of the first task
+            that wants it: the window is there before the library is loaded.
+        home: The configuration directory, where the window's state is kept; None
+            where this user has none.
         passphrase: What that Harbor asks for the vault's passphrase.
         clock: Unix seconds, UTC.
         open_url: Opens a web page; in the system's browser when left out.
@@ -48,8 +54,9 @@ class Desktop(QObject):
 
     def __init__(
         self,
-        harbor: Harbor,
+        make_harbor: Callable[[], Harbor],
         *,
+        home: Path | None,
         passphrase: Passphrase | None = None,
         clock: Callable[[], float] = time.time,
         open_url: Callable[[str], bool] | None = None,
@@ -57,9 +64,12 @@ class Desktop(QObject):
     ) -> None:
         """Make the window; nothing is read before `start`."""
         super().__init__(parent)
-        self.harbor = harbor
+        self._make_harbor = make_harbor
+        self._harbor: Harbor | None = None
+        self._making = threading.Lock()
+        self._home = home
         self.work = Work(parent=self)
-        self.watcher = Watcher(harbor, self.work, parent=self)
+        self.watcher = Watcher(lambda: self.harbor, self.work, parent=self)
         self._passphrase = passphrase or Passphrase()
         self._clock = clock
         self._open_url = open_url or _open_url
@@ -72,9 +82,17 @@ class Desktop(QObject):
         self.window.closing.connect(self.close)
         self.watcher.changed.connect(self._snapshot_changed)
 
+    @property
+    def harbor(self) -> Harbor:
+        """The library; closed with the window."""
+        with self._making:
+            if self._harbor is None:
+                self._harbor = self._make_harbor()
+            return self._harbor
+
     def _context(self, window: Window) -> Context:
         return Context(
-            harbor=self.harbor,
+            get_harbor=lambda: self.harbor,
             work=self.work,
             watcher=self.watcher,
             passphrase=self._passphrase,
@@ -106,7 +124,8 @@ class Desktop(QObject):
             self._tray.hide()
         self.work.close()
         try:
-            self.harbor.close()
+            if self._harbor is not None:
+                self._harbor.close()
         except HarborError as error:
             sys.stderr.write(f"error: {error}\n")
 
@@ -173,10 +192,9 @@ class Desktop(QObject):
 
         Qt would make it with a mode that lets others look in.
         """
-        home = _home(self.harbor)
-        if home is None or not home.is_dir():
+        if self._home is None or not self._home.is_dir():
             return None
-        return QSettings(str(home / "desktop.ini"), QSettings.Format.IniFormat)
+        return QSettings(str(self._home / "desktop.ini"), QSettings.Format.IniFormat)
 
     def _restore(self) -> None:
         state = self._state()
@@ -195,13 +213,6 @@ def take_off_clipboard(text: str) -> None:
     board = QGuiApplication.clipboard()
     if board.text() == text:
         board.clear()
-
-
-def _home(harbor: Harbor) -> Path | None:
-    try:
-        return harbor.home
-    except HarborError:
-        return None
 
 
 def _open_url(url: str) -> bool:
@@ -225,12 +236,12 @@ def make_harbor(passphrase: Passphrase) -> Harbor:
     return Harbor(passphrase=passphrase) if by_person else harbor
 
 
-def run(argv: Sequence[str], harbor: Harbor | None = None) -> int:
+def run(argv: Sequence[str], painted: Callable[[], object] = lambda: None) -> int:
     """Run the app until its window is closed.
 
     Args:
         argv: The program's name and arguments.
-        harbor: The library; the user's own when left out.
+        painted: Called when the window is there.
 
     Returns:
         The exit code.
@@ -240,8 +251,8 @@ def run(argv: Sequence[str], harbor: Harbor | None = None) -> int:
     QApplication.setDesktopFileName("harbor-desktop")
     app = QApplication(list(argv))
     passphrase = Passphrase()
-    harbor = harbor or make_harbor(passphrase)
-    instance = Instance(_home(harbor) or Path.home())
+    home = configuration_directory(os.environ)
+    instance = Instance(home or Path("/"))
     if not instance.first():
         if instance.raise_first():
             return 0
@@ -250,10 +261,12 @@ def run(argv: Sequence[str], harbor: Harbor | None = None) -> int:
     app.setWindowIcon(app_icon())
     theme = Theme(app)
     theme.apply()
-    desktop = Desktop(harbor, passphrase=passphrase)
+    desktop = Desktop(lambda: make_harbor(passphrase), home=home, passphrase=passphrase)
     instance.raised.connect(desktop.window.bring_up)
     _end_on_signals(app, desktop.window)
     desktop.start()
+    QTimer.singleShot(0, instance, instance.listen)
+    QTimer.singleShot(0, desktop, painted)
     code = app.exec()
     instance.close()
     return code

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
+import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import QLockFile, QObject, QStandardPaths, Signal
-from PySide6.QtNetwork import QLocalServer, QLocalSocket
+from PySide6.QtCore import QCryptographicHash, QLockFile, QObject, QStandardPaths, Signal
+
+if TYPE_CHECKING:
+    from PySide6.QtNetwork import QLocalServer
 
 __all__ = ["Instance"]
 
 _RAISE: Final = b"raise\n"
 _DONE: Final = b"done\n"
-_PATIENCE: Final = 3000
-"""Milliseconds that a second start waits for the first one's word."""
+_PATIENCE: Final = 3.0
+"""Seconds that a second start waits for the first one's word."""
+
+_SHORT: Final = 50
+"""Milliseconds between two tries at a first start that does not listen yet."""
 
 
 class Instance(QObject):
@@ -31,43 +36,58 @@ class Instance(QObject):
     def __init__(self, home: Path, parent: QObject | None = None) -> None:
         """Find out nothing yet."""
         super().__init__(parent)
-        name = f"harbor-desktop-{hashlib.sha256(str(home).encode()).hexdigest()[:16]}"
+        digest = QCryptographicHash.hash(str(home).encode(), QCryptographicHash.Algorithm.Sha256)
+        name = f"harbor-desktop-{digest.data().hex()[:16]}"
         location = QStandardPaths.StandardLocation
         # Only this user gets at the runtime directory; a name in /tmp could be taken.
         runtime = Path(QStandardPaths.writableLocation(location.RuntimeLocation))
         self._name = name if sys.platform == "win32" else str(runtime / name)
         self._lock = QLockFile(str(runtime / f"{name}.lock"))
         self._lock.setStaleLockTime(0)  # an app may run for days
-        self._server = QLocalServer(self)
-        self._server.setSocketOptions(QLocalServer.SocketOption.UserAccessOption)
-        self._server.newConnection.connect(self._answer)
+        self._server: QLocalServer | None = None
 
     def first(self) -> bool:
         """Become the one app; False if there is one already."""
-        if not self._lock.tryLock(0):
-            return False
+        return self._lock.tryLock(0)
+
+    def listen(self) -> None:
+        """Answer later starts; called once the window is there, which they wait for."""
+        from PySide6.QtNetwork import QLocalServer
+
+        self._server = server = QLocalServer(self)
+        server.setSocketOptions(QLocalServer.SocketOption.UserAccessOption)
+        server.newConnection.connect(self._answer)
         QLocalServer.removeServer(self._name)  # of one that was killed
-        self._server.listen(self._name)
-        return True
+        server.listen(self._name)
 
     def raise_first(self) -> bool:
         """Ask the first start for its window; say whether it answered."""
+        from PySide6.QtNetwork import QLocalSocket
+
+        deadline = time.monotonic() + _PATIENCE
         socket = QLocalSocket()
-        socket.connectToServer(self._name)
-        if not socket.waitForConnected(_PATIENCE):
-            return False
+        while True:
+            left = max(1, round(1000 * (deadline - time.monotonic())))
+            socket.connectToServer(self._name)
+            if socket.waitForConnected(left):
+                break
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_SHORT / 1000)
         socket.write(_RAISE)
         socket.flush()
-        answered = socket.bytesAvailable() > 0 or socket.waitForReadyRead(_PATIENCE)
+        answered = socket.bytesAvailable() > 0 or socket.waitForReadyRead(left)
         socket.disconnectFromServer()
         return answered
 
     def close(self) -> None:
         """Be nobody any more."""
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
         self._lock.unlock()
 
     def _answer(self) -> None:
+        assert self._server is not None  # noqa: S101 - it is what calls this
         while (socket := self._server.nextPendingConnection()) is not None:
             socket.disconnected.connect(socket.deleteLater)
             socket.write(_DONE)

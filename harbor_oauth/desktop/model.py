@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -254,7 +254,7 @@ class Watcher(QObject):
     """Keeps a snapshot fresh: at the start, after each action, after changes elsewhere.
 
     Args:
-        harbor: What is read.
+        get_harbor: Returns what is read; called in the threads of `work` alone.
         work: Where it is read.
     """
 
@@ -264,11 +264,13 @@ class Watcher(QObject):
     read = Signal(object)
     """The `Snapshot` of each reading, whether it differs or not."""
 
-    def __init__(self, harbor: Harbor, work: Work, parent: QObject | None = None) -> None:
+    def __init__(
+        self, get_harbor: Callable[[], Harbor], work: Work, parent: QObject | None = None
+    ) -> None:
         """Read nothing yet."""
         super().__init__(parent)
         self.snapshot: Snapshot | None = None
-        self._harbor = harbor
+        self._get_harbor = get_harbor
         self._work = work
         self._marks: Marks | None = None
         self._reading: Job | None = None
@@ -297,7 +299,7 @@ class Watcher(QObject):
         """Read again if a file was written since the last reading."""
         if self._looking is None and self._reading is None:
             self._looking = self._work.run(
-                lambda: read_marks(self._harbor), self._looked, self._not_looked, owner=self
+                lambda: read_marks(self._get_harbor()), self._looked, self._not_looked, owner=self
             )
 
     def _looked(self, marks: Marks) -> None:
@@ -317,8 +319,9 @@ class Watcher(QObject):
 
         def read() -> tuple[Marks, Snapshot]:
             # The marks first: what is written meanwhile is noticed at the next look.
-            marks = read_marks(self._harbor)
-            return marks, read_snapshot(self._harbor, before)
+            harbor = self._get_harbor()
+            marks = read_marks(harbor)
+            return marks, read_snapshot(harbor, before)
 
         self._reading = self._work.run(read, self._was_read, self._not_read, owner=self)
 

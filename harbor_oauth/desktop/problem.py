@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from typing import Final
 
 import attrs
@@ -114,5 +113,7 @@ def _title(error: HarborError) -> tuple[str, str]:
 
 
 def _place(error: BaseException) -> str:
+    import traceback
+
     frames = traceback.extract_tb(error.__traceback__)
     return ", ".join(f"{frame.name}:{frame.lineno}" for frame in frames[-4:])

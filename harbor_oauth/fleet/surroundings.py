@@ -8,8 +8,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from harbor_oauth.platform.console import ReadKeys, keystrokes
+from harbor_oauth.platform.places import configuration_directory
 
-__all__ = ["ReadKeys", "advice", "keystrokes", "user_name"]
+__all__ = ["ReadKeys", "advice", "configuration_directory", "keystrokes", "user_name"]
 
 # What Docker and Podman leave in each container.
 _CONTAINER_FILES: Final = ("/.dockerenv", "/run/.containerenv")

@@ -69,7 +69,8 @@ def make_desktop(
         harbor: Harbor, *, page: str = "fleet", passphrase: Passphrase | None = None
     ) -> Desktop:
         desktop = Desktop(
-            harbor,
+            lambda: harbor,
+            home=harbor.home,
             passphrase=passphrase,
             clock=clock,
             open_url=lambda url: not opened.append(url),  # type: ignore[func-returns-value]  # None is the point

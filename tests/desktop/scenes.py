@@ -234,7 +234,13 @@ def opened(
     world: World, state: str, harbor: Harbor, passphrase: Passphrase | None = None
 ) -> Iterator[Desktop]:
     """Open a window; it is closed at the end."""
-    desktop = Desktop(harbor, passphrase=passphrase, clock=world.clock, open_url=lambda _: True)
+    desktop = Desktop(
+        lambda: harbor,
+        home=harbor.home,
+        passphrase=passphrase,
+        clock=world.clock,
+        open_url=lambda _: True,
+    )
     desktop.start()
     try:
         if state != "waiting":

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from PySide6.QtCore import QTimer
 from pytestqt.qtbot import QtBot
 
 from harbor_oauth.desktop.instance import Instance
@@ -25,6 +26,7 @@ def test_a_second_start_raises_the_first(runtime: Path, tmp_path: Path, qtbot: Q
     """The second start is not the first; the first is asked for its window, and answers."""
     first = Instance(tmp_path)
     assert first.first()
+    QTimer.singleShot(200, first, first.listen)  # the later start is there before
     with (
         qtbot.waitSignal(first.raised),
         subprocess.Popen([sys.executable, "-c", _LATER, str(tmp_path)]) as later,

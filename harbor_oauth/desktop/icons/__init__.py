@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import QByteArray, QRectF, Qt
-from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
+from PySide6.QtGui import QColor, QGuiApplication, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import QWidget
 
 __all__ = ["icon", "icon_side", "pixmap"]
 
 _FOLDER: Final = Path(__file__).parent
-_SCALES: Final = (1.0, 1.5, 2.0, 3.0)
 
 
 def icon_side(widget: QWidget, lines: float = 1.15) -> int:
@@ -27,7 +26,7 @@ def icon_side(widget: QWidget, lines: float = 1.15) -> int:
 
 
 def icon(name: str, color: QColor | str, size: int = 20) -> QIcon:
-    """Return an icon in a colour, sharp on screens of any density.
+    """Return an icon in a colour, sharp on every screen there is.
 
     Args:
         name: The name of its file.
@@ -35,7 +34,7 @@ def icon(name: str, color: QColor | str, size: int = 20) -> QIcon:
         size: Its side in device-independent pixels.
     """
     made = QIcon()
-    for scale in _SCALES:
+    for scale in {screen.devicePixelRatio() for screen in QGuiApplication.screens()}:
         made.addPixmap(pixmap(name, color, size, scale))
     return made
 

@@ -33,7 +33,7 @@ class Context:
     """What a page works with.
 
     Attributes:
-        harbor: The library; it is called in tasks of `work` alone.
+        get_harbor: Returns the library; it is called in tasks of `work` alone.
         work: Runs what takes time.
         watcher: Knows the snapshot.
         passphrase: What Harbor asks for the vault's passphrase.
@@ -49,7 +49,7 @@ class Context:
         clock: Unix seconds, UTC.
     """
 
-    harbor: Harbor
+    get_harbor: Callable[[], Harbor]
     work: Work
     watcher: Watcher
     passphrase: Passphrase
@@ -60,6 +60,11 @@ class Context:
     copy: Callable[[str, bool], object]
     go: Callable[[str], object]
     clock: Callable[[], float]
+
+    @property
+    def harbor(self) -> Harbor:
+        """The library."""
+        return self.get_harbor()
 
     def act(
         self,

@@ -65,7 +65,7 @@ class FleetPage(RefilledPage):
             QTimer.singleShot(0, self, self.refill)
 
     def _columns_that_fit(self) -> int:
-        room = self.scroller.viewport().width() - 2 * SPACE.xxl
+        room = self.width() - 2 * SPACE.xxl - SPACE.l  # and a scroll bar
         least = self.fontMetrics().averageCharWidth() * _CHARACTERS + SPACE.m
         return min(_COLUMNS, max(1, room // least))
 
@@ -125,11 +125,11 @@ class FleetPage(RefilledPage):
         return card
 
     def _switch(self, name: str, *, on: bool) -> None:
-        from harbor_oauth.fleet.config import add_server
-
         harbor = self.context.harbor
 
         def write() -> None:
+            from harbor_oauth.fleet.config import add_server
+
             harbor.reload_settings()
             entry = attrs.evolve(harbor.settings.servers[name], enabled=on)
             add_server(harbor.settings, entry)

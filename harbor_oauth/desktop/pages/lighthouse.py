@@ -154,11 +154,11 @@ class LighthousePage(RefilledPage):
         self._start("--port", "0")
 
     def _start(self, *options: str) -> None:
-        from harbor_oauth.gateway.service import start_detached
-
         harbor = self.context.harbor
 
         def start() -> object:
+            from harbor_oauth.gateway.service import start_detached
+
             # -P: `-m` alone runs what the current directory has of that name.
             command = [sys.executable, "-P", "-m", "harbor_oauth", "lighthouse", *options]
             environ = {**harbor.settings.environ, "HARBOR_HOME": str(harbor.home)}

@@ -200,12 +200,14 @@ class PapersPage(RefilledPage):
         dialog.open()
 
     def _why(self, grant: str) -> None:
-        from harbor_oauth.fleet.explain import explain
-
         context = self.context
-        context.work.run(
-            lambda: explain(context.harbor, grant, context.clock()), self._show_why, owner=self
-        )
+
+        def ask() -> Explanation:
+            from harbor_oauth.fleet.explain import explain
+
+            return explain(context.harbor, grant, context.clock())
+
+        context.work.run(ask, self._show_why, owner=self)
 
     def _show_why(self, told: Explanation) -> None:
         dialog = Dialog(self, f"Why: {told.grant}")

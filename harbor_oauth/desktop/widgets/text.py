@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from typing import Final
 
 from PySide6.QtCore import Qt
@@ -30,7 +29,8 @@ def _is_control(point: int) -> bool:
 
 def set_tip(widget: QWidget, text: str) -> None:
     """Give a widget a tool tip; Qt would take a tag in it for markup."""
-    widget.setToolTip(f"<span>{html.escape(plain(text))}</span>" if text else "")
+    escaped = plain(text).replace("&", "&amp;").replace("<", "&lt;")  # `html` takes 5 ms to load
+    widget.setToolTip(f"<span>{escaped}</span>" if text else "")
 
 
 def set_property(widget: QWidget, name: str, value: str) -> None:
