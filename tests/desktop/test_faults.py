@@ -38,20 +38,25 @@ from tests.desktop.test_pages import (
 
 MakeDesktop = Callable[..., Desktop]
 MakeHarbor = Callable[..., Harbor]
-TICK = 5
+TICK = 5  # milliseconds
 
 
-@pytest.fixture(autouse=True)
-def pulse(
-    qtbot: QtBot, request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
-) -> Iterator[None]:
-    """Note the longest time between two turns of the event loop."""
+@pytest.fixture
+def make_desktop(
+    make_desktop: MakeDesktop, record_property: Callable[[str, object], None]
+) -> Iterator[MakeDesktop]:
+    """Note how long the event loop stood still, from the moment a window is there."""
     times: list[float] = []
     timer = QTimer()
     timer.setTimerType(Qt.TimerType.PreciseTimer)
     timer.timeout.connect(lambda: times.append(time.perf_counter()))
-    timer.start(TICK)
-    yield
+
+    def make(*args: object, **parts: object) -> Desktop:
+        desktop = make_desktop(*args, **parts)
+        timer.start(TICK)
+        return desktop
+
+    yield make
     timer.stop()
     gaps = [after - before for before, after in pairwise(times)]
     record_property("stall", round(1000 * max(gaps), 1))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from PySide6.QtCore import QEventLoop, QTimer
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QAbstractButton, QLabel, QLineEdit, QPlainTextEdit, QToolButton
 from pytestqt.qtbot import QtBot
@@ -49,7 +50,19 @@ def buttons(desktop: Desktop, name: str) -> list[QAbstractButton]:
 def press(qtbot: QtBot, desktop: Desktop, name: str) -> None:
     """Press it once it is there."""
     qtbot.waitUntil(lambda: buttons(desktop, name) != [], timeout=PATIENCE)
-    buttons(desktop, name)[-1].click()
+    in_the_loop(buttons(desktop, name)[-1].click)
+
+
+def in_the_loop(act: Callable[[], object]) -> None:
+    """Let something happen in a turn of the event loop, as what a person does happens."""
+    loop = QEventLoop()
+
+    def turn() -> None:
+        act()
+        loop.quit()
+
+    QTimer.singleShot(0, turn)
+    loop.exec()
 
 
 def choose(desktop: Desktop, menu: str, entry: str) -> None:
@@ -58,7 +71,7 @@ def choose(desktop: Desktop, menu: str, entry: str) -> None:
     assert isinstance(gear, QToolButton)
     (action,) = [each for each in gear.menu().actions() if each.text() == entry]
     assert action.isEnabled()
-    action.trigger()
+    in_the_loop(action.trigger)
 
 
 def fill_in(desktop: Desktop, name: str, text: str) -> None:
