@@ -30,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 1
     # What is loaded now stays: looking through it for garbage costs a tenth of the start.
+    # Later on `Garbage` does what is switched off here.
     gc.disable()
     from harbor_oauth.desktop.app import run
 
-    return run(sys.argv if argv is None else list(argv), painted=gc.enable)
+    return run(sys.argv if argv is None else list(argv))

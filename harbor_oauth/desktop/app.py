@@ -15,6 +15,7 @@ from PySide6.QtCore import QByteArray, QMimeData, QObject, QSettings, QTimer, QU
 from PySide6.QtGui import QAction, QDesktopServices, QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication, QMenu, QSystemTrayIcon
 
+from harbor_oauth.desktop.garbage import Garbage
 from harbor_oauth.desktop.icons import icon
 from harbor_oauth.desktop.instance import Instance
 from harbor_oauth.desktop.model import Snapshot, Watcher
@@ -236,12 +237,11 @@ def make_harbor(passphrase: Passphrase) -> Harbor:
     return Harbor(passphrase=passphrase) if by_person else harbor
 
 
-def run(argv: Sequence[str], painted: Callable[[], object] = lambda: None) -> int:
+def run(argv: Sequence[str]) -> int:
     """Run the app until its window is closed.
 
     Args:
         argv: The program's name and arguments.
-        painted: Called when the window is there.
 
     Returns:
         The exit code.
@@ -266,8 +266,9 @@ def run(argv: Sequence[str], painted: Callable[[], object] = lambda: None) -> in
     _end_on_signals(app, desktop.window)
     desktop.start()
     QTimer.singleShot(0, instance, instance.listen)
-    QTimer.singleShot(0, desktop, painted)
+    garbage = Garbage(app)
     code = app.exec()
+    garbage.close()
     instance.close()
     return code
 

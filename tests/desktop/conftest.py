@@ -20,6 +20,7 @@ from pytestqt.qtbot import QtBot
 
 from harbor_oauth.client import Harbor
 from harbor_oauth.desktop.app import Desktop
+from harbor_oauth.desktop.garbage import Garbage
 from harbor_oauth.desktop.theme import Theme
 from harbor_oauth.desktop.unlocking import Passphrase
 from tests.desktop.scenes import dispose
@@ -37,6 +38,16 @@ def theme(qapp: QApplication) -> Iterator[Theme]:
     qapp.clipboard().clear()
     qapp.processEvents()
     gc.collect()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def garbage(qapp: QApplication) -> Iterator[None]:
+    """Collect garbage as the app does: on this thread alone."""
+    collector = Garbage(qapp)
+    yield
+    gc.unfreeze()
+    gc.collect()
+    collector.close()
 
 
 @pytest.fixture

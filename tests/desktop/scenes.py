@@ -7,6 +7,7 @@ takes their pictures.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import socket
 import sys
@@ -257,6 +258,7 @@ def dispose(desktop: Desktop) -> None:
     desktop.deleteLater()
     QApplication.processEvents()
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    gc.collect()  # here, for no other thread may
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from pytestqt.qtbot import QtBot
 from harbor_oauth.client import Harbor
 from harbor_oauth.desktop.app import Desktop
 from harbor_oauth.desktop.dialogs.charter import CharterDialog
-from harbor_oauth.desktop.pages.lighthouse import read_log
+from harbor_oauth.desktop.pages.requests import read_log
 from harbor_oauth.desktop.words import moment
 from harbor_oauth.fleet.docking import dock_url
 from harbor_oauth.gateway.keys import Keys

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import json
 import sys
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QTimer
 from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QAbstractItemView, QTableWidget, QTableWidgetItem, QWidget
+from PySide6.QtWidgets import QWidget
 
 from harbor_oauth.desktop.dialogs import confirm
 from harbor_oauth.desktop.dialogs.gateway_key import GatewayKeyDialog
 from harbor_oauth.desktop.pages import Context
 from harbor_oauth.desktop.pages.refilled import RefilledPage
+from harbor_oauth.desktop.pages.requests import Request, RequestsTable, counts, read_log
 from harbor_oauth.desktop.widgets import (
     Card,
     CopyField,
@@ -26,7 +23,6 @@ from harbor_oauth.desktop.widgets import (
     PlainLabel,
     PrimaryButton,
     QuietDangerButton,
-    plain,
     row,
 )
 from harbor_oauth.desktop.widgets.buttons import Button
@@ -39,41 +35,10 @@ if TYPE_CHECKING:
     from harbor_oauth.gateway.running import Running
     from harbor_oauth.secret import Secret
 
-__all__ = ["LighthousePage", "read_log"]
+__all__ = ["LighthousePage"]
 
-_MOST: Final = 500
-_TAIL: Final = 256 * 1024
 _EVERY: Final = 1000
-_REFUSED: Final = 400
-_COLUMNS: Final = ("time", "server", "method", "tool", "status", "milliseconds", "key")
-
-Request = Mapping[str, object]
-
-
-def read_log(home: Path) -> tuple[Request, ...]:
-    """Return what the gateway was asked for last, the newest first; called in a thread.
-
-    Args:
-        home: The directory of the gateway's files.
-    """
-    try:
-        with (home / "gateway-audit.jsonl").open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - _TAIL))
-            lines = file.read().split(b"\n")
-    except OSError:
-        return ()
-    found = []
-    for line in reversed(lines[1:] if size > _TAIL else lines):
-        try:
-            members = json.loads(line)
-        except ValueError:  # half of a line that is being written
-            continue
-        if isinstance(members, dict):
-            found.append(members)
-        if len(found) == _MOST:
-            break
-    return tuple(found)
+"""Milliseconds between two looks at the gateway's audit."""
 
 
 class LighthousePage(RefilledPage):
@@ -86,6 +51,9 @@ class LighthousePage(RefilledPage):
         """Read no requests before it is looked at."""
         super().__init__(context, parent)
         self._requests: tuple[Request, ...] = ()
+        self._log = RequestsTable()
+        self._log.hide()
+        self.kept = (self._log,)
         self._changing = ""
         self._refused = False
         self._timer = QTimer(self)
@@ -110,6 +78,7 @@ class LighthousePage(RefilledPage):
     def _show_requests(self, requests: tuple[Request, ...]) -> None:
         if requests != self._requests:
             self._requests = requests
+            self._log.show_requests(requests)
             self.refill()
 
     def fill(self, snapshot: Snapshot) -> None:
@@ -122,8 +91,11 @@ class LighthousePage(RefilledPage):
                 PlainLabel("None yet. What programs ask for is listed here.", "muted", wrap=True)
             )
             return
-        self.body.addWidget(self._counts())
-        self.body.addWidget(self._log())
+        card = Card("Requests by server")
+        for line in counts(self._requests):
+            card.body.addWidget(PlainLabel(line, wrap=True))
+        self.body.addWidget(card)
+        self.body.addWidget(self._log)
 
     # --- the gateway ----------------------------------------------------------------
 
@@ -241,47 +213,3 @@ class LighthousePage(RefilledPage):
             "Revoke",
             lambda: context.act(lambda: Keys(home).revoke(name)),
         )
-
-    # --- requests -------------------------------------------------------------------
-
-    def _counts(self) -> Card:
-        card = Card("Requests by server")
-        for server in dict.fromkeys(str(each.get("server") or "-") for each in self._requests):
-            own = [each for each in self._requests if str(each.get("server") or "-") == server]
-            failed = [each for each in own if _status(each) >= _REFUSED]
-            said = "1 request" if len(own) == 1 else f"{len(own)} requests"
-            if failed:
-                said += f", {len(failed)} failed, the last with {_status(failed[0])}"
-            card.body.addWidget(PlainLabel(f"{server}: {said}.", wrap=True))
-        return card
-
-    def _log(self) -> QTableWidget:
-        table = QTableWidget(len(self._requests), len(_COLUMNS))
-        table.setAccessibleName("Requests, the newest first")
-        table.setHorizontalHeaderLabels([column.capitalize() for column in _COLUMNS])
-        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        table.verticalHeader().hide()
-        table.setShowGrid(False)
-        table.setMinimumHeight(260)
-        table.horizontalHeader().setStretchLastSection(True)
-        table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
-        for line, members in enumerate(self._requests):
-            for column, name in enumerate(_COLUMNS):
-                text = _shown(name, members.get(name))
-                table.setItem(line, column, QTableWidgetItem(text))
-        table.resizeColumnsToContents()
-        return table
-
-
-def _shown(column: str, value: object) -> str:
-    """Return a member as a person reads it: times in their own zone."""
-    text = "" if value is None else plain(str(value))
-    if column == "time":
-        with contextlib.suppress(ValueError):
-            return datetime.fromisoformat(text).astimezone().strftime("%m-%d %H:%M:%S")
-    return text
-
-
-def _status(members: Request) -> int:
-    status = members.get("status")
-    return status if isinstance(status, int) else 0

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication, QLayout, QWidget
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QApplication, QLayout, QLineEdit, QWidget
 
 from harbor_oauth.desktop.model import Snapshot
 from harbor_oauth.desktop.pages import Context, Page
@@ -15,20 +18,23 @@ _SOON = 200
 _A_WHILE = 500
 
 
-def clear(layout: QLayout) -> None:
-    """Take everything out of a layout, and let it go."""
+def clear(layout: QLayout, kept: Sequence[QWidget] = ()) -> None:
+    """Take everything out of a layout, and let it go but for some."""
     while (item := layout.takeAt(0)) is not None:
         widget, inner = item.widget(), item.layout()
         if widget is not None:
             widget.hide()
-            widget.deleteLater()
+            if widget not in kept:
+                widget.deleteLater()
         elif inner is not None:
             clear(inner)
             inner.deleteLater()
 
 
 class RefilledPage(Page):
-    """A page that `fill` writes whenever what it shows has changed.
+    """A page that `fill` writes whenever what it shows has changed and somebody looks.
+
+    What a person is writing into a field of the page stays there.
 
     Args:
         context: What it works with.
@@ -37,6 +43,8 @@ class RefilledPage(Page):
     def __init__(self, context: Context, parent: QWidget | None = None) -> None:
         """Show nothing yet; say so where the first reading takes a while."""
         super().__init__(context, parent)
+        self.kept: tuple[QWidget, ...] = ()
+        self._stale = False
         self._latest: Snapshot | None = None
         self._reading = PlainLabel("", "muted", wrap=True)
         self.body.addWidget(self._reading)
@@ -49,23 +57,34 @@ class RefilledPage(Page):
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Show what is known now, once no menu is open."""
         self._latest = snapshot
-        if QApplication.activePopupWidget() is not None:
+        if not self.isVisible():
+            self._stale = True
+        elif QApplication.activePopupWidget() is not None:
             QTimer.singleShot(_SOON, self, self.refill)
         else:
+            self.refill()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Catch up with what has changed while nobody looked."""
+        super().showEvent(event)
+        if self._stale:
             self.refill()
 
     def refill(self) -> None:
         """Write the page anew."""
         if self._latest is None:
             return
+        self._stale = False
         bar = self.scroller.verticalScrollBar()
-        place, focused = bar.value(), self._focused()
-        clear(self.body)
+        place, focused, written = bar.value(), self._focused(), self._written()
+        clear(self.body, self.kept)
         self._say_locked(self._latest)
         self.fill(self._latest)
         self.body.addStretch(1)
         self._show_at_once()
         bar.setValue(place)
+        for field in self._fields():
+            field.setText(written.get(field.accessibleName(), ""))
         self._focus(focused)
 
     def _show_at_once(self) -> None:
@@ -90,6 +109,13 @@ class RefilledPage(Page):
         banner.show_problem(problem, "warning")
         banner.add_action("Open Treasure Chest", lambda: self.context.go("chest"))
         self.body.addWidget(banner)
+
+    def _fields(self) -> list[QLineEdit]:
+        found = self.findChildren(QLineEdit)
+        return [each for each in found if not each.isReadOnly() and not each.isHidden()]
+
+    def _written(self) -> dict[str, str]:
+        return {each.accessibleName(): each.text() for each in self._fields()}
 
     def _focused(self) -> str:
         for widget in self.findChildren(QWidget):

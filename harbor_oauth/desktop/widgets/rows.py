@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
+import attrs
 from PySide6.QtCore import QRect, QSize, Qt
 from PySide6.QtWidgets import QLayout, QLayoutItem, QSizePolicy, QSpacerItem, QWidget, QWidgetItem
 
@@ -30,6 +29,7 @@ class Row(QLayout):
         """Hold nothing yet."""
         super().__init__()
         self._items: list[QLayoutItem] = []
+        self._measured: list[_Part] | None = None
         self.setContentsMargins(0, 0, 0, 0)
         self.setSpacing(SPACE.s)
 
@@ -55,6 +55,7 @@ class Row(QLayout):
 
     def takeAt(self, index: int) -> QLayoutItem | None:
         """Take an item out; None past the end."""
+        self._measured = None
         return self._items.pop(index) if 0 <= index < len(self._items) else None
 
     def expandingDirections(self) -> Qt.Orientation:
@@ -71,16 +72,20 @@ class Row(QLayout):
 
     def sizeHint(self) -> QSize:
         """Return the size of one line."""
-        shown = self._shown()
-        width = sum(_width(each) for each in shown) + self._gaps(shown)
-        return QSize(width, max((each.sizeHint().height() for each in shown), default=0))
+        parts = self._parts()
+        return QSize(self._needed(parts), max((each.height for each in parts), default=0))
 
     def minimumSize(self) -> QSize:
         """Return the least width: that of its widest part."""
         least = QSize(0, 0)
-        for each in self._shown():
-            least = least.expandedTo(each.minimumSize())
+        for each in self._parts():
+            least = least.expandedTo(each.least)
         return least
+
+    def invalidate(self) -> None:
+        """Forget what was measured: something in it has changed."""
+        self._measured = None
+        super().invalidate()
 
     def setGeometry(self, rect: QRect) -> None:
         """Put everything into its place."""
@@ -89,66 +94,81 @@ class Row(QLayout):
 
     # --- lines ----------------------------------------------------------------------
 
-    def _shown(self) -> list[QLayoutItem]:
-        return [each for each in self._items if each.spacerItem() is not None or not each.isEmpty()]
+    def _parts(self) -> list[_Part]:
+        """Return what is shown, measured; Qt asks more often than anything changes."""
+        if self._measured is None:
+            self._measured = [
+                _Part.of(each)
+                for each in self._items
+                if each.spacerItem() is not None or not each.isEmpty()
+            ]
+        return self._measured
 
-    def _gaps(self, items: list[QLayoutItem]) -> int:
-        """Return the room between the things of one line; a spacer has none of its own."""
-        pairs = pairwise([each for each in items if each.spacerItem() is None])
-        return self.spacing() * sum(1 for _ in pairs)
+    def _needed(self, parts: list[_Part]) -> int:
+        """Return the width of one line; a spacer has none of its own."""
+        things = [each for each in parts if not each.spacer]
+        return sum(each.width for each in things) + self.spacing() * max(0, len(things) - 1)
 
-    def _lines(self, width: int) -> list[list[QLayoutItem]]:
-        items = self._shown()
-        if self._needed(items) <= width:
-            return [items]
-        lines: list[list[QLayoutItem]] = [[]]
-        for item in items:
-            if item.spacerItem() is not None or self._needed([*lines[-1], item]) > width:
+    def _lines(self, width: int) -> list[list[_Part]]:
+        parts = self._parts()
+        if self._needed(parts) <= width:
+            return [parts]
+        lines: list[list[_Part]] = [[]]
+        for part in parts:
+            if part.spacer or self._needed([*lines[-1], part]) > width:
                 lines.append([])
-            if item.spacerItem() is None:
-                lines[-1].append(item)
+            if not part.spacer:
+                lines[-1].append(part)
         return [line for line in lines if line]
-
-    def _needed(self, items: list[QLayoutItem]) -> int:
-        return sum(_width(each) for each in items) + self._gaps(items)
 
     def _arrange(self, rect: QRect, *, place: bool) -> int:
         """Return the height that is taken, and put everything there if that is wanted."""
         top = rect.top()
         lines = self._lines(rect.width())
         for line in lines:
-            heights = [_height(each, rect.width()) for each in line]
-            high = max(heights, default=0)
+            high = max((each.height_in(rect.width()) for each in line), default=0)
             if place:
-                self._place(line, heights, QRect(rect.left(), top, rect.width(), high))
+                self._place(line, QRect(rect.left(), top, rect.width(), high))
             top += high + self.spacing()
         return top - rect.top() - (self.spacing() if lines else 0)
 
-    def _place(self, line: list[QLayoutItem], heights: list[int], rect: QRect) -> None:
-        growing = [each for each in line if _grows(each)]
+    def _place(self, line: list[_Part], rect: QRect) -> None:
+        growing = sum(1 for each in line if each.grows)
         rest = max(0, rect.width() - self._needed(line))
         left, first = rect.left(), True
-        for item, height in zip(line, heights, strict=True):
-            more = rest // len(growing) if item in growing else 0
-            if item.spacerItem() is not None:
+        for part in line:
+            more = rest // growing if part.grows else 0
+            if part.spacer:
                 left += more
                 continue
             left += 0 if first else self.spacing()
-            width = min(_width(item), rect.width()) + more
-            item.setGeometry(QRect(left, rect.top() + (rect.height() - height) // 2, width, height))
+            width, height = min(part.width, rect.width()) + more, part.height_in(rect.width())
+            top = rect.top() + (rect.height() - height) // 2
+            part.item.setGeometry(QRect(left, top, width, height))
             left, first = left + width, False
 
 
-def _width(item: QLayoutItem) -> int:
-    return 0 if item.spacerItem() is not None else item.sizeHint().width()
+@attrs.frozen
+class _Part:
+    """One thing of a row, or the room between two, measured."""
 
+    item: QLayoutItem
+    spacer: bool
+    grows: bool
+    width: int
+    height: int
+    least: QSize
+    breaks: bool
 
-def _height(item: QLayoutItem, room: int) -> int:
-    if item.spacerItem() is not None:
-        return 0
-    width = min(_width(item), room)
-    return item.heightForWidth(width) if item.hasHeightForWidth() else item.sizeHint().height()
+    @classmethod
+    def of(cls, item: QLayoutItem) -> _Part:
+        """Measure an item."""
+        grows = bool(item.expandingDirections() & Qt.Orientation.Horizontal)
+        if item.spacerItem() is not None:
+            return cls(item, True, grows, 0, 0, QSize(0, 0), False)  # noqa: FBT003 - in their order
+        hint, breaks = item.sizeHint(), item.hasHeightForWidth()
+        return cls(item, False, grows, hint.width(), hint.height(), item.minimumSize(), breaks)  # noqa: FBT003 - as above
 
-
-def _grows(item: QLayoutItem) -> bool:
-    return bool(item.expandingDirections() & Qt.Orientation.Horizontal)
+    def height_in(self, room: int) -> int:
+        """Return its height where there is only so much width."""
+        return self.item.heightForWidth(min(self.width, room)) if self.breaks else self.height
