@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QLineEdit, QWidget
+from shiboken6 import isValid
 
 from harbor_oauth.desktop.dialogs import confirm
 from harbor_oauth.desktop.dialogs.passphrase import PassphraseDialog
@@ -65,25 +65,25 @@ class ChestPage(RefilledPage):
         self.add_button = PrimaryButton("Add\u2026", self._add, name="Add a secret")
         self.add_button.setEnabled(False)  # until it is known how the vault is
         self.buttons.addWidget(self.add_button)
-        self._revealed: list[Callable[[], None]] = []
+        self._revealed: set[PlainLabel] = set()
 
     def fill(self, snapshot: Snapshot) -> None:
         """Show both."""
-        self._revealed.clear()
         self.add_button.setEnabled(snapshot.vault.state == "open")
-        self.body.addWidget(self._vault(snapshot.vault))
+        self.put("the vault", snapshot.vault, lambda: self._vault(snapshot.vault))
         if snapshot.vault.state != "open":
             return
         for key in snapshot.secrets:
-            self.body.addWidget(self._secret(key))
+            self.put(f"secret {key}", None, functools.partial(self._secret, key))
         if not snapshot.secrets:
             text = "Keys of APIs go here. They are shown only on demand, for a few seconds."
-            self.body.addWidget(EmptyState("chest", "The chest is empty", text))
+            self.put("empty", None, lambda: EmptyState("chest", "The chest is empty", text))
 
     def leave(self) -> None:
         """Hide what is revealed."""
-        for hide in self._revealed:
-            hide()
+        for shown in tuple(self._revealed):
+            if isValid(shown):
+                self._hide(shown)
         self._revealed.clear()
 
     def _say_locked(self, snapshot: Snapshot) -> None:
@@ -189,14 +189,15 @@ class ChestPage(RefilledPage):
             if value is None:
                 return
             shown.setText(value.reveal())
-            self._revealed.append(hide)
-            QTimer.singleShot(SHOWN_FOR, shown, hide)
-
-        def hide() -> None:
-            shown.setText(_HIDDEN)
+            self._revealed.add(shown)
+            QTimer.singleShot(SHOWN_FOR, shown, lambda: self._hide(shown))
 
         harbor = self.context.harbor
         self.context.work.run(lambda: harbor.vault.get(key), show, owner=shown)
+
+    def _hide(self, shown: PlainLabel) -> None:
+        self._revealed.discard(shown)
+        shown.setText(_HIDDEN)
 
     def _copy(self, key: str) -> None:
         context = self.context

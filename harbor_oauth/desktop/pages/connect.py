@@ -93,12 +93,13 @@ class ConnectPage(RefilledPage):
 
     def fill(self, snapshot: Snapshot) -> None:
         """Show the hosts."""
-        if not any(server.enabled for server in snapshot.servers):
+        docked = any(server.enabled for server in snapshot.servers)
+        if not docked:
             text = "No server is docked that a program could use. Dock one on the page Fleet."
-            self.body.addWidget(PlainLabel(text, "muted", wrap=True))
+            self.put("none", None, lambda: PlainLabel(text, "muted", wrap=True))
         for host in self._hosts:
-            docked = {server.name for server in snapshot.servers if server.enabled}
-            self.body.addWidget(self._card(host, docked=bool(docked)))
+            make = functools.partial(self._card, host, docked=docked)
+            self.put(host.name, (host, docked), make)
 
     def _card(self, host: _Host, *, docked: bool) -> Card:
         card = Card(f"Program {host.title}")

@@ -10,6 +10,7 @@ import attrs
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QWidget
+from shiboken6 import isValid
 
 from harbor_oauth.desktop import actions
 from harbor_oauth.desktop.dialogs import Dialog
@@ -34,6 +35,7 @@ from harbor_oauth.errors import HarborError
 if TYPE_CHECKING:
     from harbor_oauth.client import GrantStatus, ServerEntry
     from harbor_oauth.desktop.model import Snapshot
+    from harbor_oauth.desktop.problem import Problem
     from harbor_oauth.fleet.providers import ListedProvider
 
 __all__ = ["AddressDialog", "FleetPage"]
@@ -72,16 +74,35 @@ class FleetPage(RefilledPage):
     def fill(self, snapshot: Snapshot) -> None:
         """Show both."""
         for server in snapshot.servers:
-            self.body.addWidget(self._server(server, snapshot))
+            says = (
+                *(server, snapshot.grant(server.grant)),
+                *(_absent(server, snapshot), snapshot.vault.usable),
+            )
+            make = functools.partial(self._server, server, snapshot)
+            self.put(f"server {server.name}", says, make)
         if not snapshot.servers:
             text = "Dock one of the native fleet below, or add any MCP server by its address."
-            self.body.addWidget(EmptyState("fleet", "No server is docked yet", text))
-        self.body.addWidget(PlainLabel("Native Fleet", "heading"))
+            self.put("none", None, lambda: EmptyState("fleet", "No server is docked yet", text))
+        self.put("heading", None, lambda: PlainLabel("Native Fleet", "heading"))
         if not snapshot.providers:
             text = "Install a provider's package, such as harbor-oauth-linear, then come back."
-            self.body.addWidget(EmptyState("plus", "No provider is installed", text))
+            self.put(
+                "no native", None, lambda: EmptyState("plus", "No provider is installed", text)
+            )
             return
         self._columns = self._columns_that_fit()
+        natives = [
+            (
+                str(each.problem),
+                self._action(each, snapshot)[0],
+                snapshot.server(each.name),
+                each.name,
+            )
+            for each in snapshot.providers
+        ]
+        self.put("natives", (self._columns, natives), lambda: self._natives(snapshot))
+
+    def _natives(self, snapshot: Snapshot) -> QWidget:
         holder = QWidget()
         grid = QGridLayout(holder)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -91,7 +112,7 @@ class FleetPage(RefilledPage):
             grid.addWidget(self._provider(provider, snapshot), *place)
         for column in range(self._columns):
             grid.setColumnStretch(column, 1)
-        self.body.addWidget(holder)
+        return holder
 
     # --- docked servers -------------------------------------------------------------
 
@@ -100,7 +121,7 @@ class FleetPage(RefilledPage):
         status = snapshot.grant(server.grant)
         absent = _absent(server, snapshot)
         switch = Toggle(f"Use {server.name}", checked=server.enabled)
-        switch.clicked.connect(lambda: self._switch(server.name, on=switch.isChecked()))
+        switch.clicked.connect(lambda: self._switch(server.name, switch))
         parts: list[QWidget | None] = [
             PlainLabel(server.name, "strong"),
             _health(server, status, absent, known=snapshot.vault.usable),
@@ -124,8 +145,8 @@ class FleetPage(RefilledPage):
             card.body.addWidget(PlainLabel(f"Account: {status.account}", "muted", wrap=True))
         return card
 
-    def _switch(self, name: str, *, on: bool) -> None:
-        harbor = self.context.harbor
+    def _switch(self, name: str, switch: Toggle) -> None:
+        harbor, on = self.context.harbor, switch.isChecked()
 
         def write() -> None:
             from harbor_oauth.fleet.config import add_server
@@ -134,7 +155,12 @@ class FleetPage(RefilledPage):
             entry = attrs.evolve(harbor.settings.servers[name], enabled=on)
             add_server(harbor.settings, entry)
 
-        self.context.act(write)
+        def failed(problem: Problem) -> None:
+            if isValid(switch):
+                switch.show_checked(not on)
+            self.context.say(problem)
+
+        self.context.act(write, failed=failed)
 
     def _add(self) -> None:
         AddressDialog(self).open()

@@ -53,7 +53,6 @@ class LighthousePage(RefilledPage):
         self._requests: tuple[Request, ...] = ()
         self._log = RequestsTable()
         self._log.hide()
-        self.kept = (self._log,)
         self._changing = ""
         self._refused = False
         self._timer = QTimer(self)
@@ -83,23 +82,31 @@ class LighthousePage(RefilledPage):
 
     def fill(self, snapshot: Snapshot) -> None:
         """Show all of it."""
-        self.body.addWidget(self._state(snapshot.gateway))
-        self.body.addWidget(self._keys(snapshot.gateway_keys))
-        self.body.addWidget(PlainLabel("Requests", "heading"))
+        running, keys, now = snapshot.gateway, snapshot.gateway_keys, self.context.clock()
+        since = moment(running.started_at, now) if running is not None else ""
+        state = (running, since, self._changing, self._refused)
+        self.put("gateway", state, lambda: self._state(running, since))
+        ends = tuple(
+            "" if each.expires_at is None else moment(each.expires_at, now) for each in keys
+        )
+        self.put("keys", (keys, ends), lambda: self._keys(keys, ends))
+        self.put("requests", None, lambda: PlainLabel("Requests", "heading"))
+        self.put("counts", self._requests, self._counts)
+        if self._requests:
+            self.put("log", None, lambda: self._log)
+        self._log.setVisible(bool(self._requests))
+
+    def _counts(self) -> QWidget:
         if not self._requests:
-            self.body.addWidget(
-                PlainLabel("None yet. What programs ask for is listed here.", "muted", wrap=True)
-            )
-            return
+            return PlainLabel("None yet. What programs ask for is listed here.", "muted", wrap=True)
         card = Card("Requests by server")
         for line in counts(self._requests):
             card.body.addWidget(PlainLabel(line, wrap=True))
-        self.body.addWidget(card)
-        self.body.addWidget(self._log)
+        return card
 
     # --- the gateway ----------------------------------------------------------------
 
-    def _state(self, running: Running | None) -> Card:
+    def _state(self, running: Running | None, since: str) -> Card:
         card = Card("The gateway")
         change: Button
         if self._changing:
@@ -117,7 +124,6 @@ class LighthousePage(RefilledPage):
         card.body.addLayout(row(*parts, change))
         if running is not None:
             card.body.addWidget(CopyField(running.address, "Address", self.context.copy_text))
-            since = moment(running.started_at, self.context.clock())
             text = f"Started {since}. Each server is at this address with /NAME after it."
             card.body.addWidget(PlainLabel(text, "muted", wrap=True))
         return card
@@ -160,20 +166,19 @@ class LighthousePage(RefilledPage):
 
     # --- keys -----------------------------------------------------------------------
 
-    def _keys(self, keys: tuple[GatewayKey, ...]) -> Card:
+    def _keys(self, keys: tuple[GatewayKey, ...], ends: tuple[str, ...]) -> Card:
         card = Card("Keys of the gateway")
         copy = Button("Copy its own key", self._copy_own, name="Copy the gateway's own key")
         add = Button("Add\u2026", self._add, name="Add a key")
         card.body.addLayout(row(PlainLabel("Keys", "strong"), None, copy, add))
-        now = self.context.clock()
-        for key in keys:
+        for key, end in zip(keys, ends, strict=True):
             servers = "all servers" if key.servers is None else ", ".join(sorted(key.servers))
-            ends = "" if key.expires_at is None else f", ends {moment(key.expires_at, now)}"
+            until = f", ends {end}" if end else ""
             revoke = functools.partial(self._revoke, key.name)
             card.body.addLayout(
                 row(
                     PlainLabel(key.name),
-                    PlainLabel(f"{servers}{ends}", "muted"),
+                    PlainLabel(f"{servers}{until}", "muted"),
                     None,
                     QuietDangerButton("Revoke\u2026", revoke, name=f"Revoke the key {key.name}"),
                 )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import attrs
 from PySide6.QtWidgets import QMenu, QPlainTextEdit, QToolButton, QWidget
 
 from harbor_oauth.desktop import actions
@@ -49,17 +50,33 @@ class PapersPage(RefilledPage):
         others = [status for status in snapshot.grants if status.provider not in known]
         for provider, grants in theirs:
             if grants:
-                self.body.addWidget(self._provider(provider, grants, snapshot))
+                self._put(provider, grants, snapshot)
         for status in others:
-            card = Card(f"Papers of {status.grant}")
-            self._add_grant(card, status, status.grant)
-            self.body.addWidget(card)
+            about = _about(status, self.context.clock())
+            self.put(status.grant, (status, about), functools.partial(self._other, status))
         for provider, grants in theirs:
             if not grants:
-                self.body.addWidget(self._provider(provider, grants, snapshot))
+                self._put(provider, grants, snapshot)
         if not snapshot.providers and not others:
             text = "Dock a server on the page Fleet; its papers appear here."
-            self.body.addWidget(EmptyState("papers", "No papers yet", text))
+            self.put("none", None, lambda: EmptyState("papers", "No papers yet", text))
+
+    def _put(
+        self, provider: ListedProvider, grants: tuple[GrantStatus, ...], snapshot: Snapshot
+    ) -> None:
+        about = [_about(each, self.context.clock()) for each in grants]
+        own = [each for each in snapshot.own_papers if each.split("/")[0] == provider.name]
+        # Errors compare by identity; two readings of one fault say the same.
+        listed = (attrs.evolve(provider, problem=None), str(provider.problem))
+        says = (listed, grants, about, own, snapshot.vault.usable)
+        make = functools.partial(self._provider, provider, grants, snapshot)
+        self.put(f"provider {provider.name}", says, make)
+
+    def _other(self, status: GrantStatus) -> Card:
+        """Return the card of a server known by its address."""
+        card = Card(f"Papers of {status.grant}")
+        self._add_grant(card, status, status.grant)
+        return card
 
     def _provider(
         self, provider: ListedProvider, grants: tuple[GrantStatus, ...], snapshot: Snapshot

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection
 
 from PySide6.QtCore import QTimer
-from PySide6.QtGui import QShowEvent
+from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QApplication, QLayout, QLineEdit, QWidget
 
 from harbor_oauth.desktop.model import Snapshot
@@ -16,15 +16,16 @@ __all__ = ["RefilledPage", "clear"]
 
 _SOON = 200
 _A_WHILE = 500
+_MINUTE = 60_000
 
 
-def clear(layout: QLayout, kept: Sequence[QWidget] = ()) -> None:
+def clear(layout: QLayout, kept: Collection[QWidget] = ()) -> None:
     """Take everything out of a layout, and let it go but for some."""
     while (item := layout.takeAt(0)) is not None:
         widget, inner = item.widget(), item.layout()
         if widget is not None:
-            widget.hide()
             if widget not in kept:
+                widget.hide()
                 widget.deleteLater()
         elif inner is not None:
             clear(inner)
@@ -34,7 +35,8 @@ def clear(layout: QLayout, kept: Sequence[QWidget] = ()) -> None:
 class RefilledPage(Page):
     """A page that `fill` writes whenever what it shows has changed and somebody looks.
 
-    What a person is writing into a field of the page stays there.
+    What says the same as before is not made again, and what a person is writing into a
+    field stays there.
 
     Args:
         context: What it works with.
@@ -43,13 +45,17 @@ class RefilledPage(Page):
     def __init__(self, context: Context, parent: QWidget | None = None) -> None:
         """Show nothing yet; say so where the first reading takes a while."""
         super().__init__(context, parent)
-        self.kept: tuple[QWidget, ...] = ()
+        self._before: dict[str, tuple[object, QWidget]] = {}
+        self._now: dict[str, tuple[object, QWidget]] = {}
         self._stale = False
         self._latest: Snapshot | None = None
         self._reading = PlainLabel("", "muted", wrap=True)
         self.body.addWidget(self._reading)
         self.body.addStretch(1)
         QTimer.singleShot(_A_WHILE, self._reading, self._say_reading)
+        self._clock = QTimer(self)  # for what is said of times
+        self._clock.setInterval(_MINUTE)
+        self._clock.timeout.connect(self.refill)
 
     def _say_reading(self) -> None:
         self._reading.setText("Reading\u2026 Your system may ask you to unlock the vault's key.")
@@ -67,8 +73,15 @@ class RefilledPage(Page):
     def showEvent(self, event: QShowEvent) -> None:
         """Catch up with what has changed while nobody looked."""
         super().showEvent(event)
+        self._clock.start()
         if self._stale:
             self.refill()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Say nothing anew until somebody looks again."""
+        self._clock.stop()
+        self._stale = True
+        super().hideEvent(event)
 
     def refill(self) -> None:
         """Write the page anew."""
@@ -77,9 +90,11 @@ class RefilledPage(Page):
         self._stale = False
         bar = self.scroller.verticalScrollBar()
         place, focused, written = bar.value(), self._focused(), self._written()
-        clear(self.body, self.kept)
+        self._before, self._now = self._now, {}
+        clear(self.body, {widget for _, widget in self._before.values()})
         self._say_locked(self._latest)
         self.fill(self._latest)
+        self._drop({widget for _, widget in self._before.values()})
         self.body.addStretch(1)
         self._show_at_once()
         bar.setValue(place)
@@ -95,6 +110,28 @@ class RefilledPage(Page):
             if widget is not None:
                 widget.show()
         self.body.activate()
+
+    def put(self, key: str, says: object, make: Callable[[], QWidget]) -> None:
+        """Put something into `body`: the one of before, if that says the same.
+
+        Args:
+            key: What it is about.
+            says: All that it is made of.
+            make: Makes it.
+        """
+        said, widget = self._before.pop(key, (None, None))
+        if widget is None or said != says:
+            if widget is not None:
+                self._drop({widget})
+            widget = make()
+        self._now[key] = (says, widget)
+        self.body.addWidget(widget)
+
+    @staticmethod
+    def _drop(widgets: Collection[QWidget]) -> None:
+        for widget in widgets:
+            widget.hide()
+            widget.deleteLater()
 
     def fill(self, snapshot: Snapshot) -> None:
         """Put what is known into `body`."""
