@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import QByteArray, QMimeData, QObject, QSettings, QTimer, QUrl
-from PySide6.QtGui import QAction, QDesktopServices, QGuiApplication, QIcon
-from PySide6.QtWidgets import QApplication, QMenu, QSystemTrayIcon
+from PySide6.QtCore import QByteArray, QObject, QSettings, QTimer
+from PySide6.QtGui import QGuiApplication, QIcon
+from PySide6.QtWidgets import QApplication
 
 from harbor_oauth.desktop.garbage import Garbage
 from harbor_oauth.desktop.icons import icon
@@ -29,6 +29,8 @@ from harbor_oauth.errors import HarborError
 from harbor_oauth.fleet.surroundings import configuration_directory
 
 if TYPE_CHECKING:
+    from PySide6.QtWidgets import QSystemTrayIcon
+
     from harbor_oauth.client import Harbor
 
 __all__ = ["Desktop", "make_harbor", "run"]
@@ -134,7 +136,7 @@ class Desktop(QObject):
 
     def notify(self, title: str, sentence: str) -> None:
         """Show a notification of the system, or of the window where there is none."""
-        if self._tray is not None and QSystemTrayIcon.supportsMessages():
+        if self._tray is not None and self._tray.supportsMessages():
             self._tray.showMessage(title, sentence, self._tray.icon())
         else:
             self.window.tell(title, sentence)
@@ -146,6 +148,8 @@ class Desktop(QObject):
         if not secret:
             board.setText(text)
             return
+        from PySide6.QtCore import QMimeData
+
         data = QMimeData()
         data.setText(text)
         # What clipboard histories leave out, since KDE's Klipper began with it.
@@ -171,6 +175,9 @@ class Desktop(QObject):
     # --- tray and state -----------------------------------------------------------
 
     def _show_tray(self) -> None:
+        from PySide6.QtGui import QAction
+        from PySide6.QtWidgets import QMenu, QSystemTrayIcon
+
         if not QSystemTrayIcon.isSystemTrayAvailable():
             return
         menu = QMenu(self.window)
@@ -185,7 +192,7 @@ class Desktop(QObject):
         self._tray.show()
 
     def _tray_pressed(self, reason: QSystemTrayIcon.ActivationReason) -> None:
-        if reason is not QSystemTrayIcon.ActivationReason.Context:
+        if reason is not reason.Context:
             self.window.bring_up()
 
     def _state(self) -> QSettings | None:
@@ -217,6 +224,9 @@ def take_off_clipboard(text: str) -> None:
 
 
 def _open_url(url: str) -> bool:
+    from PySide6.QtCore import QUrl
+    from PySide6.QtGui import QDesktopServices
+
     return QDesktopServices.openUrl(QUrl(url))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QAccessible, QAccessibleEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from harbor_oauth.desktop.problem import Problem
@@ -70,6 +69,8 @@ class Banner(QFrame):
         self.setAccessibleName(plain(title))
         self.setAccessibleDescription(plain(f"{sentence} {next_step}".strip()))
         self.show()
+        from PySide6.QtGui import QAccessible, QAccessibleEvent
+
         QAccessible.updateAccessibility(QAccessibleEvent(self, QAccessible.Event.Alert))
 
     def show_problem(self, problem: Problem, tone: Tone = "danger") -> None:
