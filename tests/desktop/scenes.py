@@ -74,7 +74,7 @@ SEEN: Final[dict[str, dict[str, str]]] = {
     "waiting": dict.fromkeys(("fleet", "papers", "chest", "lighthouse", "connect"), READING),
     "asking": {
         "fleet": "The answer comes back here by itself.",
-        "papers": "The redirect URI to enter:",
+        "papers": "The redirect URI to enter there",
         "chest": "Add a secret",
         "lighthouse": "Ends",
         "connect": "Change Cursor?",

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from PySide6.QtWidgets import QComboBox
 
-from harbor_oauth.desktop.dialogs import Dialog
-from harbor_oauth.desktop.widgets import PlainLabel, PrimaryButton, TextField, labelled, plain
-from harbor_oauth.desktop.widgets.buttons import Button
+from harbor_oauth.desktop.dialogs.form import Form
+from harbor_oauth.desktop.widgets import TextField, plain
 
 if TYPE_CHECKING:
     from harbor_oauth.desktop.pages import Page
-    from harbor_oauth.desktop.problem import Problem
     from harbor_oauth.secret import Secret
 
 __all__ = ["GatewayKeyDialog"]
@@ -28,7 +26,7 @@ _ENDS: Final[tuple[tuple[str, float | None], ...]] = (
 _ALL: Final = "All servers"
 
 
-class GatewayKeyDialog(Dialog):
+class GatewayKeyDialog(Form):
     """Asks what a key is to be, and makes it.
 
     Args:
@@ -41,8 +39,7 @@ class GatewayKeyDialog(Dialog):
         self, page: Page, servers: Iterable[str], made: Callable[[str, Secret], object]
     ) -> None:
         """Show the fields."""
-        super().__init__(page, "Add a key")
-        self._context = page.context
+        super().__init__(page, "Add a key", "Make it", "Make the key", self._make)
         self._made = made
         self.key = TextField("Name of the key", hint="laptop")
         self.server, self.end = QComboBox(), QComboBox()
@@ -53,46 +50,25 @@ class GatewayKeyDialog(Dialog):
             self.server.addItem(plain(server), server)
         for text, seconds in _ENDS:
             self.end.addItem(text, seconds)
-        self.said = PlainLabel("", "error", wrap=True)
-        self.said.hide()
-        for label, field in (("Name", self.key), ("For", self.server), ("Ends", self.end)):
-            self.body.addWidget(labelled(label, field))
-        self.body.addWidget(self.said)
-        self.make = PrimaryButton("Make it", self._make, name="Make the key")
-        self.make.setDefault(True)
-        self.buttons.addWidget(Button("Cancel", self.reject))
-        self.buttons.addWidget(self.make)
+        self.ask("Name", self.key)
+        self.ask("For", self.server)
+        self.ask("Ends", self.end)
         self.key.setFocus()
 
     def _make(self) -> None:
-        from harbor_oauth.gateway.keys import Keys
-
         name = self.key.text().strip()
         if not name:
-            self._show("A name is needed.")
+            self.refuse("A name is needed.")
             return
-        home = self._context.harbor.home
+        home = self.context.harbor.home
         server: str | None = self.server.currentData()
         seconds: float | None = self.end.currentData()
         servers = None if server is None else frozenset({server})
-        ends = None if seconds is None else self._context.clock() + seconds
-        self.make.setEnabled(False)
+        ends = None if seconds is None else self.context.clock() + seconds
 
-        def done(key: Secret) -> None:
-            self.accept()
-            self._made(name, key)
+        def make() -> Secret:
+            from harbor_oauth.gateway.keys import Keys
 
-        self._context.act(
-            lambda: Keys(home).add(name, servers=servers, expires_at=ends),
-            done,
-            self._failed,
-            owner=self,
-        )
+            return Keys(home).add(name, servers=servers, expires_at=ends)
 
-    def _failed(self, problem: Problem) -> None:
-        self.make.setEnabled(True)
-        self._show(f"{problem.sentence} {problem.next_step}".strip())
-
-    def _show(self, text: str) -> None:
-        self.said.setText(text)
-        self.said.show()
+        self.act(make, lambda key: self._made(name, key))

@@ -8,28 +8,20 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QFileDialog
 
-from harbor_oauth.desktop.dialogs import Dialog, confirm
-from harbor_oauth.desktop.widgets import (
-    CopyField,
-    PlainLabel,
-    PrimaryButton,
-    QuietDangerButton,
-    TextField,
-    labelled,
-    row,
-)
+from harbor_oauth.desktop.dialogs import confirm
+from harbor_oauth.desktop.dialogs.form import Form
+from harbor_oauth.desktop.widgets import CopyField, PlainLabel, QuietDangerButton, TextField, beside
 from harbor_oauth.desktop.widgets.buttons import Button
 from harbor_oauth.secret import Secret
 
 if TYPE_CHECKING:
     from harbor_oauth.desktop.pages import Page
-    from harbor_oauth.desktop.problem import Problem
     from harbor_oauth.fleet.papers import ClientFile, Guide
 
 __all__ = ["OwnPapersDialog"]
 
 
-class OwnPapersDialog(Dialog):
+class OwnPapersDialog(Form):
     """Asks for a client, after telling where it comes from.
 
     Args:
@@ -47,44 +39,36 @@ class OwnPapersDialog(Dialog):
         saved: Callable[[], object] | None = None,
     ) -> None:
         """Show the steps and the fields."""
-        super().__init__(page, f"Own Papers: {guide.display_name}")
+        title = f"Own Papers: {guide.display_name}"
+        super().__init__(page, title, "Save", "Save the papers", self._save)
         self._page = page
-        self._context = page.context
         self._guide = guide
         self._saved = saved
         self._show_steps()
         self.client_id = TextField("Client id")
         self.secret = TextField("Client secret", secret=True)
-        self.said = PlainLabel("", "error", wrap=True)
-        self.said.hide()
-        self.body.addWidget(labelled("Client id", self.client_id))
+        self.ask("Client id", self.client_id)
         needed = "" if guide.secret_required else " (if there is one)"
-        self.body.addWidget(labelled(f"Client secret{needed}", self.secret))
-        self.body.addWidget(self.said)
-        self.save = PrimaryButton("Save", self._save, name="Save the papers")
-        self.save.setDefault(True)
+        self.ask(f"Client secret{needed}", self.secret)
         self.buttons.insertWidget(0, Button("Read a file\u2026", self._choose_file))
         if guide.papers in stored:
             forget = QuietDangerButton("Forget\u2026", self._forget, name="Forget the papers")
             self.buttons.insertWidget(1, forget)
-        self.buttons.addWidget(Button("Cancel", self.reject))
-        self.buttons.addWidget(self.save)
         self.client_id.setFocus()
 
     def _show_steps(self) -> None:
-        guide, context = self._guide, self._context
+        guide, copy = self._guide, self.context.copy_text
         if guide.url:
             url = guide.url
-            self.body.addWidget(PlainLabel("Register an app there, once:", "label"))
-            self.body.addWidget(CopyField(url, "Page of the vendor", context.copy_text))
-            go = Button("Open that page", lambda: context.open_url(url))
-            self.body.addLayout(row(go, None))
+            self.ask("Register an app there, once", CopyField(url, "Page of the vendor", copy))
+            self.add(beside(Button("Open that page", lambda: self.context.open_url(url)), None))
         for number, step in enumerate(guide.steps, 1):
-            self.body.addWidget(PlainLabel(f"{number}.  {step}", wrap=True, selectable=True))
+            self.add(PlainLabel(f"{number}.  {step}", wrap=True, selectable=True))
         for place, uri in enumerate(guide.redirect_uris):
-            said = "If that is taken there, this one:" if place else "The redirect URI to enter:"
-            self.body.addWidget(PlainLabel(said, "label", wrap=True))
-            self.body.addWidget(CopyField(uri, "Redirect URI", context.copy_text))
+            said = (
+                "If that is taken there, this one" if place else "The redirect URI to enter there"
+            )
+            self.ask(said, CopyField(uri, "Redirect URI", copy))
 
     # --- from a file ----------------------------------------------------------------
 
@@ -102,15 +86,15 @@ class OwnPapersDialog(Dialog):
         """
         from harbor_oauth.fleet.papers import read_client_file
 
-        self._context.work.run(
-            lambda: read_client_file(Path(path)), self._take, self._failed, owner=self
+        self.context.work.run(
+            lambda: read_client_file(Path(path)), self._take, self.failed, owner=self
         )
 
     def _take(self, file: ClientFile) -> None:
         self.client_id.setText(file.client_id)
         self.secret.setText(file.client_secret.reveal() if file.client_secret else "")
         self.said.hide()
-        self.save.setFocus()
+        self.go_on.setFocus()
 
     # --- saving and forgetting ------------------------------------------------------
 
@@ -118,44 +102,27 @@ class OwnPapersDialog(Dialog):
         from harbor_oauth.fleet.papers import own_papers
 
         client_id, secret = self.client_id.text().strip(), self.secret.text().strip()
-        if not client_id:
-            self._show("The client id is missing.")
-            return
-        if self._guide.secret_required and not secret:
-            self._show("The client secret is missing.")
-            return
-        harbor, papers = self._context.harbor, self._guide.papers
+        harbor, papers = self.context.harbor, self._guide.papers
         kept = Secret(secret) if secret else None
-        self.save.setEnabled(False)
-        self._context.act(
-            lambda: own_papers(harbor, papers, client_id, kept),
-            self._done,
-            self._failed,
-            owner=self,
-        )
+        if not client_id:
+            self.refuse("The client id is missing.")
+        elif self._guide.secret_required and not secret:
+            self.refuse("The client secret is missing.")
+        else:
+            self.act(lambda: own_papers(harbor, papers, client_id, kept), self._done)
 
     def _done(self, former: tuple[str, ...]) -> None:
-        self.secret.clear()
         said = f"Your papers for {self._guide.display_name} are stored."
         if former:
             said += f" {', '.join(former)} keeps the former client until it is re-chartered."
-        self._context.tell(said)
-        self.accept()
+        self.context.tell(said)
         if self._saved is not None:
             self._saved()
-
-    def _failed(self, problem: Problem) -> None:
-        self.save.setEnabled(True)
-        self._show(f"{problem.sentence} {problem.next_step}".strip())
-
-    def _show(self, text: str) -> None:
-        self.said.setText(text)
-        self.said.show()
 
     def _forget(self) -> None:
         from harbor_oauth.fleet.papers import forget_papers
 
-        context, guide = self._context, self._guide
+        context, guide = self.context, self._guide
 
         def forgotten(users: tuple[str, ...]) -> None:
             goes_on = f"{', '.join(users)} goes on with them until its next sign-in."

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from harbor_oauth.desktop.dialogs import Dialog
-from harbor_oauth.desktop.widgets import PlainLabel, PrimaryButton, TextField, labelled
-from harbor_oauth.desktop.widgets.buttons import Button
+from harbor_oauth.desktop.dialogs.form import Form
+from harbor_oauth.desktop.widgets import PlainLabel, TextField
 from harbor_oauth.secret import Secret
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["PassphraseDialog"]
 
 
-class PassphraseDialog(Dialog):
+class PassphraseDialog(Form):
     """Asks for a passphrase twice, and makes the vault with it.
 
     Args:
@@ -26,48 +25,28 @@ class PassphraseDialog(Dialog):
 
     def __init__(self, page: Page) -> None:
         """Show two fields."""
-        super().__init__(page, "Make the vault's key from a passphrase")
-        self._context = page.context
+        title = "Make the vault's key from a passphrase"
+        super().__init__(page, title, "Make it", "Make the vault", self._make)
         text = "It is asked for whenever Harbor starts. Nobody can bring it back for you."
         self.first = TextField("New passphrase of the vault", secret=True)
         self.second = TextField("The same passphrase once more", secret=True)
-        self.said = PlainLabel("", "error", wrap=True)
-        self.said.hide()
-        self.body.addWidget(PlainLabel(text, wrap=True))
-        self.body.addWidget(labelled("Passphrase", self.first))
-        self.body.addWidget(labelled("Once more", self.second))
-        self.body.addWidget(self.said)
-        self.make = PrimaryButton("Make it", self._make, name="Make the vault")
-        self.make.setDefault(True)
-        self.buttons.addWidget(Button("Cancel", self.reject))
-        self.buttons.addWidget(self.make)
+        self.add(PlainLabel(text, wrap=True))
+        self.ask("Passphrase", self.first)
+        self.ask("Once more", self.second)
         self.first.setFocus()
 
     def _make(self) -> None:
-        if not self.first.text() or self.first.text() != self.second.text():
-            self._show("The two differ." if self.first.text() else "It is empty.")
-            return
-        passphrase, harbor = Secret(self.first.text()), self._context.harbor
-        self.make.setEnabled(False)
-        # What is asked for the passphrase later on has it from now on.
-        self._context.passphrase.give(passphrase)
-        self._context.act(
-            functools.partial(harbor.init_vault, "passphrase"),
-            self._done,
-            self._failed,
-            owner=self,
-        )
+        if not self.first.text():
+            self.refuse("The passphrase is empty.")
+        elif self.first.text() != self.second.text():
+            self.refuse("The two differ.")
+        else:
+            # What is asked for the passphrase later on has it from now on.
+            self.context.passphrase.give(Secret(self.first.text()))
+            make = functools.partial(self.context.harbor.init_vault, "passphrase")
+            self.act(make, lambda _: None)
 
-    def _done(self, _: object) -> None:
-        for field in (self.first, self.second):
-            field.clear()
-        self.accept()
-
-    def _failed(self, problem: Problem) -> None:
-        self._context.passphrase.forget()
-        self.make.setEnabled(True)
-        self._show(f"{problem.sentence} {problem.next_step}".strip())
-
-    def _show(self, text: str) -> None:
-        self.said.setText(text)
-        self.said.show()
+    def failed(self, problem: Problem) -> None:
+        """Forget the passphrase: no vault was made with it."""
+        self.context.passphrase.forget()
+        super().failed(problem)

@@ -13,7 +13,6 @@ from PySide6.QtWidgets import QGridLayout, QWidget
 from shiboken6 import isValid
 
 from harbor_oauth.desktop import actions
-from harbor_oauth.desktop.dialogs import Dialog
 from harbor_oauth.desktop.pages import Context
 from harbor_oauth.desktop.pages.refilled import RefilledPage
 from harbor_oauth.desktop.theme import SPACE
@@ -24,9 +23,7 @@ from harbor_oauth.desktop.widgets import (
     PlainLabel,
     PrimaryButton,
     QuietDangerButton,
-    TextField,
     Toggle,
-    labelled,
     row,
 )
 from harbor_oauth.desktop.widgets.buttons import Button
@@ -38,7 +35,7 @@ if TYPE_CHECKING:
     from harbor_oauth.desktop.problem import Problem
     from harbor_oauth.fleet.providers import ListedProvider
 
-__all__ = ["AddressDialog", "FleetPage"]
+__all__ = ["FleetPage"]
 
 _COLUMNS: Final = 3
 _NOT_KNOWN: Final = "not known"
@@ -163,6 +160,8 @@ class FleetPage(RefilledPage):
         self.context.act(write, failed=failed)
 
     def _add(self) -> None:
+        from harbor_oauth.desktop.dialogs.address import AddressDialog
+
         AddressDialog(self).open()
 
     # --- native fleet ---------------------------------------------------------------
@@ -238,38 +237,3 @@ def _health(
     if absent:
         return PillLabel("needs a key", "warning")
     return PillLabel("ready", "success")
-
-
-class AddressDialog(Dialog):
-    """Asks for a server's name and address.
-
-    Args:
-        page: The page it belongs to.
-    """
-
-    def __init__(self, page: FleetPage) -> None:
-        """Show two fields."""
-        super().__init__(page, "Add a server by its address")
-        self._page = page
-        self.name_field = TextField("Name of the server", hint="wiki")
-        self.address = TextField("Address of the server", hint="https://\u2026/mcp")
-        self.said = PlainLabel("", "error", wrap=True)
-        self.said.hide()
-        self.body.addWidget(labelled("A name for it", self.name_field))
-        self.body.addWidget(labelled("Address", self.address))
-        self.body.addWidget(self.said)
-        go_on = PrimaryButton("Dock", self._dock, name="Dock the server")
-        go_on.setDefault(True)
-        self.buttons.addWidget(Button("Cancel", self.reject))
-        self.buttons.addWidget(go_on)
-        self.name_field.setFocus()
-
-    def _dock(self) -> None:
-        name, url = self.name_field.text().strip(), self.address.text().strip()
-        if not name or not url:
-            self.said.setText("A name and an address are needed.")
-            self.said.show()
-            (self.address if name else self.name_field).setFocus()
-            return
-        self.accept()
-        actions.dock_address(self._page, name, url)

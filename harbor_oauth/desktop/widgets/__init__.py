@@ -11,7 +11,7 @@ from harbor_oauth.desktop.widgets.buttons import (
 from harbor_oauth.desktop.widgets.cards import Card, EmptyState
 from harbor_oauth.desktop.widgets.fields import CopyField, TextField, labelled
 from harbor_oauth.desktop.widgets.messages import Banner
-from harbor_oauth.desktop.widgets.rows import row
+from harbor_oauth.desktop.widgets.rows import beside, row
 from harbor_oauth.desktop.widgets.text import PillLabel, PlainLabel, plain, set_tip
 from harbor_oauth.desktop.widgets.toggle import Toggle
 
@@ -28,6 +28,7 @@ __all__ = [
     "QuietDangerButton",
     "TextField",
     "Toggle",
+    "beside",
     "labelled",
     "plain",
     "row",

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QLayout, QLayoutItem, QSizePolicy, QSpacerItem, QW
 
 from harbor_oauth.desktop.theme import SPACE
 
-__all__ = ["Row", "row"]
+__all__ = ["Row", "beside", "row"]
 
 
 def row(*parts: QWidget | None) -> Row:
@@ -20,6 +20,13 @@ def row(*parts: QWidget | None) -> Row:
         else:
             made.addWidget(part)
     return made
+
+
+def beside(*parts: QWidget | None) -> QWidget:
+    """Return a `row` as a widget."""
+    holder = QWidget()
+    holder.setLayout(row(*parts))
+    return holder
 
 
 class Row(QLayout):
