@@ -64,7 +64,9 @@ class Navigation(QWidget):
         self._draw()
 
     def mark(self, key: str) -> None:
-        """Show which page is shown."""
+        """Show which page is shown; the focus goes along if it is here."""
+        if any(button.hasFocus() for button in self.buttons.values()):
+            self.buttons[key].setFocus()
         self.buttons[key].setChecked(True)
         self._draw()
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QLineEdit, QWidget
 from pytestqt.qtbot import QtBot
 
+from harbor_oauth.client import Harbor
 from harbor_oauth.desktop.app import Desktop
 from harbor_oauth.desktop.pages import PAGES
 from harbor_oauth.desktop.problem import Problem
+from harbor_oauth.secret import Secret
 
 
 @pytest.mark.parametrize("number", range(1, len(PAGES) + 1))
@@ -27,6 +31,16 @@ def test_ctrl_and_a_number_shows_its_page(desktop: Desktop, qtbot: QtBot, number
     assert desktop.window.page is not None
     assert desktop.window.page.title == entry.title
     assert desktop.window.navigation.buttons[entry.key].isChecked()
+
+
+def test_the_focus_goes_along_with_the_page(desktop: Desktop, qtbot: QtBot) -> None:
+    """After Ctrl and a number Tab goes on from the page that is shown."""
+    buttons = desktop.window.navigation.buttons
+    with qtbot.waitExposed(desktop.window):
+        desktop.window.activateWindow()
+    buttons["fleet"].setFocus()
+    desktop.window.go("chest")
+    assert buttons["chest"].hasFocus()
 
 
 def test_a_page_has_the_title_of_its_entry(desktop: Desktop) -> None:
@@ -101,3 +115,31 @@ def test_f5_reads_again(desktop: Desktop, qtbot: QtBot) -> None:
         desktop.window.activateWindow()
     with qtbot.waitSignal(desktop.watcher.read):
         QTest.keyClick(desktop.window, Qt.Key.Key_F5)
+
+
+def test_the_window_comes_back_as_it_was(
+    make_desktop: Callable[..., Desktop], make_harbor: Callable[..., Harbor]
+) -> None:
+    """Its size is kept beside the configuration, once there is such a directory."""
+    harbor = make_harbor()
+    harbor.vault.set("first", Secret("cnry-one"))
+    before = make_desktop(harbor)
+    before.window.resize(700, 500)
+    before.window.close()
+    assert make_desktop(make_harbor()).window.size() == QSize(700, 500)
+
+
+def test_a_first_look_makes_no_directory(
+    make_desktop: Callable[..., Desktop], make_harbor: Callable[..., Harbor]
+) -> None:
+    """Whoever only looks leaves nothing behind."""
+    harbor = make_harbor()
+    make_desktop(harbor).window.close()
+    assert not harbor.home.exists()
+
+
+def test_without_a_tray_the_window_says_what_a_notification_would(desktop: Desktop) -> None:
+    """The tray is never the only way."""
+    desktop.notify("practice needs a sign-in", "Re-charter it.")
+    assert desktop.window.banner.isVisible()
+    assert desktop.window.banner.title.text() == "practice needs a sign-in"
