@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Docked",
     "SignIn",
+    "check_address",
     "dock_all_servers",
     "dock_command",
     "dock_provider",
@@ -105,7 +106,7 @@ def server(harbor: Harbor, name: str) -> ServerEntry:
     return servers[name]
 
 
-def dock_provider(
+def dock_provider(  # noqa: PLR0913 - each is a choice of its own
     harbor: Harbor,
     provider_name: str,
     *,
@@ -115,6 +116,7 @@ def dock_provider(
     skip_auth: bool = False,
     on_url: Callable[[str], None] | None = None,
     sign_in: SignIn | None = None,
+    check: Callable[[], None] | None = None,
 ) -> Docked:
     """Dock a server that a provider declares.
 
@@ -127,6 +129,7 @@ def dock_provider(
         skip_auth: Do not sign in now.
         on_url: Called with the URL to sign in at, before a browser opens.
         sign_in: Signs in, in place of `Harbor.login`, which `on_url` is for.
+        check: Called before anything is written; what it raises ends the docking.
 
     Raises:
         ConfigurationError: The provider is unknown, declares no such server,
@@ -142,6 +145,7 @@ def dock_provider(
         provider,
         sign_in=None if skip_auth else _signing_in(harbor, on_url, sign_in),
         needs=planned.needs,
+        check=check,
     )
     return attrs.evolve(docked, others=undocked(harbor, provider))
 
@@ -207,6 +211,7 @@ def dock_url(  # noqa: PLR0913 - each is a choice of its own
     skip_auth: bool = False,
     on_url: Callable[[str], None] | None = None,
     sign_in: SignIn | None = None,
+    check: Callable[[], None] | None = None,
 ) -> Docked:
     """Dock a remote server by its URL.
 
@@ -224,6 +229,7 @@ def dock_url(  # noqa: PLR0913 - each is a choice of its own
         skip_auth: The server needs no sign-in.
         on_url: Called with the URL to sign in at, before a browser opens.
         sign_in: Signs in, in place of `Harbor.login`, which `on_url` is for.
+        check: Called before anything is written; what it raises ends the docking.
 
     Raises:
         ConfigurationError: A name, header or reference breaks a rule.
@@ -233,8 +239,7 @@ def dock_url(  # noqa: PLR0913 - each is a choice of its own
         HarborError: The sign-in failed; nothing was changed.
     """
     headers, env = headers or {}, env or {}
-    url = canonical_resource(require_endpoint(url, "server URL"))
-    check_free(harbor, name, url)
+    url = check_address(harbor, name, url)
     check_values(headers, env)
     check_origins(harbor, url, headers)
     authenticated = any(parse_reference(value) for value in headers.values())
@@ -249,12 +254,25 @@ def dock_url(  # noqa: PLR0913 - each is a choice of its own
     docked = harbor.settings.servers.get(name)
     entry = agreeing(docked, ServerEntry(name=name, url=url, grant=grant, headers=headers, env=env))
     if skip_auth or authenticated:
-        return _dock(harbor, entry, None)
+        return _dock(harbor, entry, None, check=check)
     provider = provider_of(harbor, name, url)
     # A docked server's answer is known: docking it again asks nobody.
     if (entry.grant is None or account is not None) and not harbor.needs_no_token(provider):
         entry = attrs.evolve(entry, grant=grant_name(provider, "mcp", account))
-    return _dock(harbor, entry, provider, sign_in=_signing_in(harbor, on_url, sign_in))
+    signing_in = _signing_in(harbor, on_url, sign_in)
+    return _dock(harbor, entry, provider, sign_in=signing_in, check=check)
+
+
+def check_address(harbor: Harbor, name: str, url: str) -> str:
+    """Return the canonical URL of a server that may be docked by that name.
+
+    Raises:
+        ConfigurationError: The name breaks the rules, or is taken.
+        InsecureEndpointError: The URL is neither https nor loopback http.
+    """
+    url = canonical_resource(require_endpoint(url, "server URL"))
+    check_free(harbor, name, url)
+    return url
 
 
 def dock_command(
@@ -296,6 +314,7 @@ def _dock(
     *,
     sign_in: SignIn | None = None,
     needs: tuple[str, ...] = (),
+    check: Callable[[], None] | None = None,
 ) -> Docked:
     docked = harbor.settings.servers.get(entry.name)
     entry = agreeing(docked, entry)
@@ -310,6 +329,8 @@ def _dock(
         absent = missing(harbor, [*entry.headers.values(), *entry.env.values()])
         ready = not absent and (entry.grant is None or status is not None)
         tools = count_tools(harbor, entry) if entry.url and ready else None
+        if check is not None:
+            check()
         if entry != docked:
             add_server(harbor.settings, entry)
             harbor.reload_settings()

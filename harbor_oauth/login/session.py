@@ -18,6 +18,7 @@ from harbor_oauth.errors import (
     HarborError,
     MalformedResponseError,
     OAuthResponseError,
+    ProtocolError,
     ReceiverBindError,
     RegistrationResponseError,
 )
@@ -307,7 +308,10 @@ class LoginSession:
             ProtocolError: It is not the answer to this sign-in, which goes on.
         """
         text = redirected_to.strip()
-        query = urlsplit(text).query or text.lstrip("?")
+        try:
+            query = urlsplit(text).query or text.lstrip("?")
+        except ValueError as error:
+            raise ProtocolError(f"That is no URL: {error}", requirement="RFC 3986 §3.2.2") from None
         pending = self._pending
         bare = "://" not in text and _BARE_CODE.fullmatch(text)
         if pending and bare and not pending.request.iss_required:
@@ -327,7 +331,7 @@ class LoginSession:
         Raises:
             AuthorizationResponseError: The person or the server said no.
             FlowTimeoutError: Nobody answered in time.
-            FlowCancelledError: `cancel` was called.
+            FlowCancelledError: `cancel` was called; nothing is stored.
             TokenResponseError: The code was refused.
             TransportError: The server is down.
             VaultError: The grant could not be stored.
@@ -353,6 +357,8 @@ class LoginSession:
         account = look_up_account(
             self._parts.transport, self._resource.account, answer.access_token
         )
+        if self._cancelled:  # whoever cancelled was told that nothing is stored
+            raise FlowCancelledError("The sign-in was cancelled.")
         record = pending.record(
             self._key, self._resource, answer, account=account, now=self._parts.clock()
         )

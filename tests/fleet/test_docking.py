@@ -13,6 +13,7 @@ from harbor_oauth.client import Harbor
 from harbor_oauth.errors import (
     AuthorizationResponseError,
     ConfigurationError,
+    FlowCancelledError,
     HarborError,
     InsecureEndpointError,
     InvalidNameError,
@@ -53,6 +54,21 @@ def test_docking_a_url_signs_in_and_counts_its_tools(
     assert harbor.settings.servers == {"real": docked.entry}
     assert (docked.entry.url, docked.entry.grant) == (mcp.url, "real")
     assert issuer.valid(harbor.token("real").reveal())
+
+
+def test_whoever_gives_up_in_time_docks_nothing(
+    harbor: Harbor, mcp: McpServer, issuer: AuthorizationServer
+) -> None:
+    """The last look comes after the sign-in and before anything is written."""
+
+    def give_up() -> None:
+        raise FlowCancelledError("The sign-in was cancelled.")
+
+    with pytest.raises(FlowCancelledError):
+        dock_url(harbor, "real", mcp.url, check=give_up)
+    assert harbor.settings.servers == {}
+    assert harbor.status() == ()
+    assert {each.kind for each in issuer.revoked} == {"refresh_token", "access_token"}
 
 
 def test_docking_twice_changes_nothing(

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from werkzeug import Request, Response
 
 from harbor_oauth.client import Harbor
 from harbor_oauth.errors import (
     FlowCancelledError,
     HarborError,
+    ProtocolError,
     StateMismatchError,
     TokenResponseError,
     TransportError,
@@ -112,6 +114,30 @@ def test_cancel_from_another_thread_ends_the_wait(make_harbor: Callable[..., Har
     thread.join()
     assert_closed(port)
     assert harbor.vault.names() == ()
+
+
+def test_a_cancel_while_the_token_comes_stores_nothing(
+    make_harbor: Callable[..., Harbor], issuer: AuthorizationServer
+) -> None:
+    """Whoever cancelled was told that nothing is stored."""
+    harbor = make_harbor()
+    session = harbor.begin_login("practice")
+
+    def cancel(request: Request) -> Response | None:
+        session.cancel()
+        return answers.json({"access_token": "cnry-late", "token_type": "Bearer"})(request)
+
+    issuer.script("token", cancel)
+    threading.Thread(target=issuer.follow, args=(session.url,)).start()
+    with pytest.raises(FlowCancelledError):
+        session.wait()
+    assert harbor.vault.names() == ()
+
+
+def test_what_cannot_be_read_as_a_url_is_no_answer(make_harbor: Callable[..., Harbor]) -> None:
+    """A slip of the hand is told as any other, and the sign-in goes on."""
+    with make_harbor().begin_login("practice") as session, pytest.raises(ProtocolError):
+        session.submit("http://[abc")
 
 
 @pytest.mark.parametrize(
