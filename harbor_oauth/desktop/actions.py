@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from harbor_oauth.desktop.pages import Page
     from harbor_oauth.fleet.docking import Docked, SignIn
     from harbor_oauth.fleet.papers import Guide
+    from harbor_oauth.fleet.undocking import Undocked
 
 __all__ = ["add_key", "charter", "dock", "dock_address", "own_papers", "revoke", "undock"]
 
@@ -33,53 +34,58 @@ def charter(
         scopes: What to ask for, in place of the default.
     """
 
-    def attempt(sign_in: SignIn) -> str:
+    def attempt(sign_in: SignIn, _: Callable[[], None]) -> str:
         status = sign_in(grant, provider=None, scopes=scopes)
         return f"Signed in to {status.grant}{f' as {status.account}' if status.account else ''}."
 
-    papers = functools.partial(own_papers, page, grant, title, then_charter=True)
+    then = functools.partial(charter, page, grant, title, scopes=scopes)
+    papers = functools.partial(own_papers, page, grant, title, then=then)
     return _signing_in(page, title, attempt, papers)
 
 
 def dock(page: Page, provider: str, title: str) -> CharterDialog:
     """Sign in for a provider's default server, and add it to the fleet."""
 
-    def docking(sign_in: SignIn) -> Docked:
+    def docking(sign_in: SignIn, check: Callable[[], None]) -> Docked:
         from harbor_oauth.fleet.docking import dock_provider
 
-        return dock_provider(page.context.harbor, provider, sign_in=sign_in)
+        return dock_provider(page.context.harbor, provider, sign_in=sign_in, check=check)
 
-    return _docking(page, title, provider, docking)
+    then = functools.partial(dock, page, provider, title)
+    papers = functools.partial(own_papers, page, provider, title, then=then)
+    return _docking(page, title, docking, papers)
 
 
 def dock_address(page: Page, name: str, url: str) -> CharterDialog:
     """Sign in for a server known by its URL, and add it to the fleet."""
 
-    def docking(sign_in: SignIn) -> Docked:
+    def docking(sign_in: SignIn, check: Callable[[], None]) -> Docked:
         from harbor_oauth.fleet.docking import dock_url
 
-        return dock_url(page.context.harbor, name, url, sign_in=sign_in)
+        return dock_url(page.context.harbor, name, url, sign_in=sign_in, check=check)
 
-    return _docking(page, name, None, docking)
+    return _docking(page, name, docking, None)
 
 
 def _docking(
-    page: Page, title: str, provider: str | None, docking: Callable[[SignIn], Docked]
+    page: Page,
+    title: str,
+    docking: Callable[[SignIn, Callable[[], None]], Docked],
+    papers: Callable[[], object] | None,
 ) -> CharterDialog:
-    def attempt(sign_in: SignIn) -> str:
-        docked = docking(sign_in)
+    def attempt(sign_in: SignIn, check: Callable[[], None]) -> str:
+        docked = docking(sign_in, check)
         account = f" as {docked.account}" if docked.account else ""
         tools = "" if docked.tools is None else f" It offers {docked.tools} tools."
         return f"Docked {docked.entry.name}{account}.{tools}"
 
-    papers = functools.partial(own_papers, page, provider, title) if provider else None
     return _signing_in(page, title, attempt, papers)
 
 
 def _signing_in(
     page: Page,
     title: str,
-    attempt: Callable[[SignIn], str],
+    attempt: Callable[[SignIn, Callable[[], None]], str],
     papers: Callable[[], object] | None,
 ) -> CharterDialog:
     from harbor_oauth.desktop.dialogs.charter import CharterDialog
@@ -92,8 +98,10 @@ def _opened(dialog: _D) -> _D:
     return dialog
 
 
-def own_papers(page: Page, grant: str, title: str, *, then_charter: bool = False) -> None:
-    """Lead to an app of one's own; then sign in with it, if that is wanted."""
+def own_papers(
+    page: Page, grant: str, title: str, *, then: Callable[[], object] | None = None
+) -> None:
+    """Lead to an app of one's own, and on from there."""
     bare = grant.partition("@")[0]
 
     def find() -> Guide | None:
@@ -107,10 +115,9 @@ def own_papers(page: Page, grant: str, title: str, *, then_charter: bool = False
         if found is None:
             page.context.tell(f"{title} takes no app of your own; none is needed.")
             return
-        again = functools.partial(charter, page, grant, title) if then_charter else None
         snapshot = page.context.watcher.snapshot
         stored = snapshot.own_papers if snapshot else ()
-        OwnPapersDialog(page, found, stored, again).open()
+        OwnPapersDialog(page, found, stored, then).open()
 
     page.context.work.run(find, show, owner=page)
 
@@ -141,17 +148,23 @@ def undock(page: Page, server: str) -> Dialog:
     """Remove a server and end its grant, if the person agrees."""
     context = page.context
 
-    def remove() -> object:
+    def remove() -> Undocked:
         from harbor_oauth.fleet.undocking import undock as undock_server
 
         return undock_server(context.harbor, server)
+
+    def removed(undocked: Undocked) -> None:
+        context.tell(f"Removed {server}.")
+        for ended in undocked.ended:
+            if not ended.revoked:
+                _tell_ended(page, ended)
 
     return confirm(
         page,
         f"Remove {server}?",
         f"{server} leaves the fleet, and its grant is revoked if nothing else uses it.",
         "Remove",
-        lambda: context.act(remove, lambda _: context.tell(f"Removed {server}.")),
+        lambda: context.act(remove, removed),
     )
 
 

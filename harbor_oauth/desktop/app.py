@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import QByteArray, QObject, QSettings, QTimer
+from PySide6.QtCore import QByteArray, QObject, QSettings, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication
 
@@ -38,6 +38,9 @@ __all__ = ["Desktop", "make_harbor", "run"]
 _SECRET_STAYS: Final = 30_000
 """Milliseconds that a secret stays on the clipboard."""
 
+_PATIENCE: Final = 2.0
+"""Seconds that quitting waits for the vault."""
+
 _WAKE: Final = 200
 """Milliseconds after which a signal of the system is noticed."""
 
@@ -54,6 +57,9 @@ class Desktop(QObject):
         clock: Unix seconds, UTC.
         open_url: Opens a web page; in the system's browser when left out.
     """
+
+    ending = Signal()
+    """The window goes; what is under way is ended next."""
 
     def __init__(
         self,
@@ -119,6 +125,7 @@ class Desktop(QObject):
 
     def close(self) -> None:
         """End every task, keep the window's state, close the vault."""
+        self.ending.emit()
         self.watcher.stop()
         self._save()
         if self._copied:
@@ -126,6 +133,12 @@ class Desktop(QObject):
         if self._tray is not None:
             self._tray.hide()
         self.work.close()
+        # A keychain that waits for a person holds up nobody who quits.
+        closing = threading.Thread(target=self._close_harbor, daemon=True)
+        closing.start()
+        closing.join(_PATIENCE)
+
+    def _close_harbor(self) -> None:
         try:
             if self._harbor is not None:
                 self._harbor.close()
@@ -162,14 +175,18 @@ class Desktop(QObject):
 
     def _snapshot_changed(self, snapshot: Snapshot) -> None:
         """Say what is new: grants that came to need a person, and problems."""
-        waiting = frozenset(each.grant for each in snapshot.needing_a_person)
-        if self._waiting is not None:  # what was so at the start is on its page
-            for name in sorted(waiting - self._waiting):
-                self.notify(f"{name} needs a sign-in", "Re-charter it under Helm, Papers.")
-        self._waiting = waiting
+        if snapshot.vault.usable:
+            waiting = frozenset(each.grant for each in snapshot.needing_a_person)
+            if self._waiting is not None:  # what was so at the first look is on its page
+                for name in sorted(waiting - self._waiting):
+                    self.notify(f"{name} needs a sign-in", "Re-charter it under Helm, Papers.")
+            self._waiting = waiting
         for problem in snapshot.problems:
             if problem not in self._problems:
                 self.window.say(problem)
+        for problem in self._problems:
+            if problem not in snapshot.problems:
+                self.window.unsay(problem)
         self._problems = snapshot.problems
 
     # --- tray and state -----------------------------------------------------------
@@ -263,9 +280,11 @@ def run(argv: Sequence[str]) -> int:
     passphrase = Passphrase()
     home = configuration_directory(os.environ)
     instance = Instance(home or Path("/"))
-    if not instance.first():
-        if instance.raise_first():
-            return 0
+    first = instance.first()
+    if not first and instance.raise_first():
+        return 0
+    # One that quits this moment answers nobody, and lets go of its place.
+    if not first and not instance.first():
         sys.stderr.write("error: Harbor runs already and does not answer.\n")
         return 1
     app.setWindowIcon(app_icon())
@@ -273,13 +292,13 @@ def run(argv: Sequence[str]) -> int:
     theme.apply()
     desktop = Desktop(lambda: make_harbor(passphrase), home=home, passphrase=passphrase)
     instance.raised.connect(desktop.window.bring_up)
+    desktop.ending.connect(instance.close)
     _end_on_signals(app, desktop.window)
     desktop.start()
     QTimer.singleShot(0, instance, instance.listen)
     garbage = Garbage(app)
     code = app.exec()
     garbage.close()
-    instance.close()
     return code
 
 

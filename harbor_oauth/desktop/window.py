@@ -41,6 +41,7 @@ class Window(QMainWindow):
         self.resize(self._of_text(_USUAL))
         self._pages: dict[str, Page] = {}
         self._shown = ""
+        self._said: Problem | None = None
         self.banner = Banner("danger")
         self.banner.setObjectName("messages")
         self.banner.hide()
@@ -104,6 +105,7 @@ class Window(QMainWindow):
 
     def say(self, problem: Problem) -> None:
         """Show what went wrong above the pages; the newest stands."""
+        self._said = problem
         self.banner.show_problem(problem)
         entry = next((entry for entry in PAGES if entry.key == problem.page), None)
         if entry is not None and entry.key != self._shown:
@@ -111,8 +113,15 @@ class Window(QMainWindow):
         elif entry is None and problem.is_command:
             self.banner.add_action("Copy", lambda: self.context.copy_text(problem.next_step))
 
+    def unsay(self, problem: Problem) -> None:
+        """Put a message away whose cause is gone, if it stands."""
+        if self._said == problem:
+            self.banner.dismiss()
+            self._said = None
+
     def tell(self, title: str, sentence: str = "") -> None:
         """Show above the pages what is no problem."""
+        self._said = None
         self.banner.show_text(title, sentence, tone="info")
 
     def _follow(self, key: str) -> None:

@@ -25,7 +25,6 @@ class AddressDialog(Form):
         """Show two fields."""
         title = "Add a server by its address"
         super().__init__(page, title, "Dock", "Dock the server", self._dock)
-        self._page = page
         self.name_field = TextField("Name of the server", hint="wiki")
         self.address = TextField("Address of the server", hint="https://\u2026/mcp")
         self.ask("A name for it", self.name_field)
@@ -38,5 +37,11 @@ class AddressDialog(Form):
             self.refuse("A name and an address are needed.")
             (self.address if name else self.name_field).setFocus()
             return
-        self.accept()
-        actions.dock_address(self._page, name, url)
+        harbor = self.context.harbor
+
+        def check() -> object:
+            from harbor_oauth.fleet.docking import check_address
+
+            return check_address(harbor, name, url)
+
+        self.act(check, lambda _: actions.dock_address(self._page, name, url))

@@ -16,7 +16,7 @@ from harbor_oauth.desktop.dialogs import Dialog
 from harbor_oauth.desktop.theme import SPACE
 from harbor_oauth.desktop.widgets import CopyField, PlainLabel, PrimaryButton, TextField, plain
 from harbor_oauth.desktop.widgets.buttons import Button
-from harbor_oauth.errors import ClientRequiredError, HarborError
+from harbor_oauth.errors import ClientRequiredError, FlowCancelledError, HarborError
 
 if TYPE_CHECKING:
     from harbor_oauth.client import DeviceSession, LoginSession
@@ -65,6 +65,11 @@ class _Attempt:
             session.cancel()
         return not self.ended
 
+    def check(self) -> None:
+        """Raise if nobody waits for it any more."""
+        if self.ended:
+            raise FlowCancelledError("The sign-in was cancelled.")
+
     def cancel(self) -> None:
         """End it, now or as soon as there is a session to be ended."""
         self.ended = True
@@ -78,8 +83,8 @@ class CharterDialog(Dialog):
     Args:
         page: The page it belongs to.
         title: Whom to sign in to.
-        attempt: All there is to do, called in a thread with what signs in; returns
-            the sentence to end with.
+        attempt: All there is to do, called in a thread with what signs in, and with
+            what raises once the person has given up; returns the sentence to end with.
         papers: Leads to an app of one's own, where a sign-in wants one.
     """
 
@@ -90,7 +95,7 @@ class CharterDialog(Dialog):
         self,
         page: Page,
         title: str,
-        attempt: Callable[[SignIn], str],
+        attempt: Callable[[SignIn, Callable[[], None]], str],
         papers: Callable[[], object] | None = None,
     ) -> None:
         """Begin at once."""
@@ -109,8 +114,8 @@ class CharterDialog(Dialog):
         self.paste = TextField(
             "Paste the address the browser ends at, or the code",
             hint="The address the browser ends at, or the code",
-            entered=self._submit,
         )
+        self.use = Button("Use it", self._submit, name="Use what is pasted")
         self.address = CopyField("", "Address to open", self._context.copy_text)
         self.code = PlainLabel("", "user-code", selectable=True)
         self.elsewhere = Button("On another device\u2026", self._go_elsewhere)
@@ -123,6 +128,7 @@ class CharterDialog(Dialog):
         self.buttons.insertWidget(0, self.elsewhere)
         for button in (self.stop, self.own, self.again):
             self.buttons.addWidget(button)
+        self.use.setDefault(True)  # Enter in the field presses it, and no other
         self._timer = QTimer(self)
         self._timer.setInterval(_TICK)
         self._timer.timeout.connect(self._tick)
@@ -131,10 +137,9 @@ class CharterDialog(Dialog):
         self._begin()
 
     def _browser_room(self) -> QWidget:
-        use = Button("Use it", self._submit, name="Use what is pasted")
         return _room(
             ("If no browser opens, open this link in one:", (self.link, self.reopen)),
-            ("If the browser cannot come back here, paste where it ended:", (self.paste, use)),
+            ("If the browser cannot come back here, paste where it ended:", (self.paste, self.use)),
         )
 
     def _codes_room(self) -> QWidget:
@@ -164,7 +169,7 @@ class CharterDialog(Dialog):
             else functools.partial(harbor.login, present=functools.partial(self._present, attempt))
         )
         self._job = self._context.act(
-            lambda: self._sign_in(sign_in),
+            lambda: self._sign_in(sign_in, attempt.check),
             self._done,
             self._failed,
             stop=attempt.cancel,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from PySide6.QtWidgets import QWidget
+from shiboken6 import isValid
 
 from harbor_oauth.desktop.dialogs import Dialog
 from harbor_oauth.desktop.widgets import PlainLabel, PrimaryButton, labelled
@@ -38,14 +39,15 @@ class Form(Dialog):
     ) -> None:
         """Ask for nothing yet."""
         super().__init__(page, title)
+        self._page = page
         self.context = page.context
         self.said = PlainLabel("", "error", wrap=True)
         self.said.hide()
         self.body.addWidget(self.said)
         self.go_on = PrimaryButton(verb, go_on, name=name)
-        self.go_on.setDefault(True)
         self.buttons.addWidget(Button("Cancel", self.reject))
         self.buttons.addWidget(self.go_on)
+        self.go_on.setDefault(True)  # in the dialog by now, else it would not count
 
     def add(self, widget: QWidget) -> None:
         """Put something above the word on what is wrong."""
@@ -63,17 +65,27 @@ class Form(Dialog):
     def act(self, task: Callable[[], _T], done: Callable[[_T], object]) -> None:
         """Do it in a thread, once; close, or say what went wrong.
 
+        A person may close the dialog meanwhile: it goes on, and is told all the same.
+
         Args:
             task: What is done.
             done: Gets its result when the dialog is closed.
         """
 
         def ended(result: _T) -> None:
-            self.accept()
+            if isValid(self):
+                self.accept()
             done(result)
 
+        def not_ended(problem: Problem) -> None:
+            self.undo()
+            (self.failed if isValid(self) else self.context.say)(problem)
+
         self.go_on.setEnabled(False)
-        self.context.act(task, ended, self.failed, owner=self)
+        self.context.act(task, ended, not_ended, owner=self._page)
+
+    def undo(self) -> None:
+        """Take back what was set out for a task that failed."""
 
     def failed(self, problem: Problem) -> None:
         """Say what went wrong, and let it be tried again."""

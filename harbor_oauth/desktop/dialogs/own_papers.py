@@ -41,7 +41,6 @@ class OwnPapersDialog(Form):
         """Show the steps and the fields."""
         title = f"Own Papers: {guide.display_name}"
         super().__init__(page, title, "Save", "Save the papers", self._save)
-        self._page = page
         self._guide = guide
         self._saved = saved
         self._show_steps()

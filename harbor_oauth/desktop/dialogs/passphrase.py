@@ -11,7 +11,6 @@ from harbor_oauth.secret import Secret
 
 if TYPE_CHECKING:
     from harbor_oauth.desktop.pages import Page
-    from harbor_oauth.desktop.problem import Problem
 
 __all__ = ["PassphraseDialog"]
 
@@ -46,7 +45,6 @@ class PassphraseDialog(Form):
             make = functools.partial(self.context.harbor.init_vault, "passphrase")
             self.act(make, lambda _: None)
 
-    def failed(self, problem: Problem) -> None:
+    def undo(self) -> None:
         """Forget the passphrase: no vault was made with it."""
         self.context.passphrase.forget()
-        super().failed(problem)

@@ -37,9 +37,9 @@ class SecretDialog(Form):
         (self.value if key else self.key).setFocus()
 
     def _save(self) -> None:
-        key, value, vault = self.key.text().strip(), self.value.text(), self.context.harbor.vault
+        key, value, harbor = self.key.text().strip(), self.value.text(), self.context.harbor
         if not key or not value:
             self.refuse("A name and a value are needed.")
             return
         secret = Secret(value)
-        self.act(lambda: vault.set(key, secret), lambda _: None)
+        self.act(lambda: harbor.vault.set(key, secret), lambda _: None)

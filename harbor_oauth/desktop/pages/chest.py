@@ -65,7 +65,7 @@ class ChestPage(RefilledPage):
         self.add_button = PrimaryButton("Add\u2026", self._add, name="Add a secret")
         self.add_button.setEnabled(False)  # until it is known how the vault is
         self.buttons.addWidget(self.add_button)
-        self._revealed: set[PlainLabel] = set()
+        self._revealed: dict[PlainLabel, QTimer] = {}
 
     def fill(self, snapshot: Snapshot) -> None:
         """Show both."""
@@ -149,7 +149,20 @@ class ChestPage(RefilledPage):
             return
         field.clear()
         self.context.passphrase.give(Secret(text))
-        self.context.act(self.context.harbor.vault.open, failed=self._not_unlocked)
+        self.context.act(self._open, failed=self._not_unlocked)
+
+    # In threads: the vault itself is had by a lock that whoever makes one holds.
+
+    def _open(self) -> None:
+        self.context.harbor.vault.open()
+
+    def _moved(self) -> None:
+        self.context.harbor.vault.moved()
+
+    def _copied(self) -> None:
+        self.context.harbor.vault.copied()
+
+    # In the window's thread again.
 
     def _not_unlocked(self, problem: Problem) -> None:
         if isinstance(problem.error, VaultKeyError):
@@ -157,9 +170,8 @@ class ChestPage(RefilledPage):
         self.context.say(problem)
 
     def _offer_move(self, card: Card) -> None:
-        vault = self.context.harbor.vault
-        moved = PrimaryButton("It was moved here", lambda: self.context.act(vault.moved))
-        copied = Button("It is a copy", lambda: self.context.act(vault.copied))
+        moved = PrimaryButton("It was moved here", lambda: self.context.act(self._moved))
+        copied = Button("It is a copy", lambda: self.context.act(self._copied))
         card.body.addLayout(row(moved, copied, None))
 
     # --- secrets --------------------------------------------------------------------
@@ -186,17 +198,20 @@ class ChestPage(RefilledPage):
         """Show a value for a few seconds."""
 
         def show(value: Secret | None) -> None:
-            if value is None:
+            if value is None or not self.isVisible():  # the person has gone to another page
                 return
             shown.setText(value.reveal())
-            self._revealed.add(shown)
-            QTimer.singleShot(SHOWN_FOR, shown, lambda: self._hide(shown))
+            if shown not in self._revealed:
+                self._revealed[shown] = timer = QTimer(shown)
+                timer.setSingleShot(True)
+                timer.timeout.connect(lambda: self._hide(shown))
+            self._revealed[shown].start(SHOWN_FOR)
 
         harbor = self.context.harbor
         self.context.work.run(lambda: harbor.vault.get(key), show, owner=shown)
 
     def _hide(self, shown: PlainLabel) -> None:
-        self._revealed.discard(shown)
+        self._revealed.pop(shown).stop()
         shown.setText(_HIDDEN)
 
     def _copy(self, key: str) -> None:

@@ -146,12 +146,13 @@ class ConnectPage(RefilledPage):
     def _disconnect(self, host: _Host) -> None:
         from harbor_oauth.fleet import hosts
 
-        environ = self.context.harbor.settings.environ
-        self.context.work.run(
-            lambda: hosts.plan_removal(hosts.host(host.name), environ=environ),
-            self._preview,
-            owner=self,
-        )
+        harbor = self.context.harbor
+
+        def plan() -> Change:
+            environ = harbor.settings.environ
+            return hosts.plan_removal(hosts.host(host.name), environ=environ)
+
+        self.context.work.run(plan, self._preview, owner=self)
 
     def _preview(self, change: Change) -> None:
         if change.empty:

@@ -90,10 +90,9 @@ class FleetPage(RefilledPage):
         self._columns = self._columns_that_fit()
         natives = [
             (
-                str(each.problem),
-                self._action(each, snapshot)[0],
-                snapshot.server(each.name),
-                each.name,
+                attrs.evolve(each, problem=None),
+                *(str(each.problem), self._action(each, snapshot)[0]),
+                *(snapshot.server(each.name), _missing(each.secrets, snapshot)),
             )
             for each in snapshot.providers
         ]
@@ -196,8 +195,7 @@ class FleetPage(RefilledPage):
         server = snapshot.server(name)
         if not snapshot.vault.usable:
             return ("docked" if server else _NOT_KNOWN), None
-        absent = [key for key in provider.secrets if key not in snapshot.secrets]
-        if absent:
+        if absent := _missing(provider.secrets, snapshot):
             return "Add Key", functools.partial(actions.add_key, self, absent[0])
         if server is None and provider.native_servers:
             return "Dock", functools.partial(actions.dock, self, name, title)
@@ -220,6 +218,10 @@ def _absent(server: ServerEntry, snapshot: Snapshot) -> tuple[str, ...]:
         wanted = named_secrets(server.headers, server.env)
     except HarborError:  # written by hand; its use says what is wrong
         return ()
+    return _missing(wanted, snapshot)
+
+
+def _missing(wanted: tuple[str, ...], snapshot: Snapshot) -> tuple[str, ...]:
     return tuple(key for key in wanted if key not in snapshot.secrets)
 
 

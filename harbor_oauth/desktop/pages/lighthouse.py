@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from harbor_oauth.desktop.dialogs import confirm
 from harbor_oauth.desktop.dialogs.gateway_key import GatewayKeyDialog
@@ -52,7 +52,10 @@ class LighthousePage(RefilledPage):
         super().__init__(context, parent)
         self._requests: tuple[Request, ...] = ()
         self._log = RequestsTable()
-        self._log.hide()
+        self._log_room = QWidget()  # what is put on the page and taken off it never goes
+        around = QVBoxLayout(self._log_room)
+        around.setContentsMargins(0, 0, 0, 0)
+        around.addWidget(self._log)
         self._changing = ""
         self._refused = False
         self._timer = QTimer(self)
@@ -92,9 +95,8 @@ class LighthousePage(RefilledPage):
         self.put("keys", (keys, ends), lambda: self._keys(keys, ends))
         self.put("requests", None, lambda: PlainLabel("Requests", "heading"))
         self.put("counts", self._requests, self._counts)
-        if self._requests:
-            self.put("log", None, lambda: self._log)
         self._log.setVisible(bool(self._requests))
+        self.put("log", None, lambda: self._log_room)
 
     def _counts(self) -> QWidget:
         if not self._requests:

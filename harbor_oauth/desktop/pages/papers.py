@@ -190,9 +190,9 @@ class PapersPage(RefilledPage):
                 actions.charter(self, f"{bare}@{label}", title)
 
         more = PrimaryButton("Charter it", add, name="Charter another account")
-        more.setDefault(True)
         dialog.buttons.addWidget(Button("Close", dialog.reject))
         dialog.buttons.addWidget(more)
+        more.setDefault(True)
         dialog.open()
 
     def _resources(self, provider: ListedProvider) -> None:

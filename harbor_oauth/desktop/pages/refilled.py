@@ -61,14 +61,12 @@ class RefilledPage(Page):
         self._reading.setText("Reading\u2026 Your system may ask you to unlock the vault's key.")
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
-        """Show what is known now, once no menu is open."""
+        """Show what is known now."""
         self._latest = snapshot
-        if not self.isVisible():
-            self._stale = True
-        elif QApplication.activePopupWidget() is not None:
-            QTimer.singleShot(_SOON, self, self.refill)
-        else:
+        if self.isVisible():
             self.refill()
+        else:
+            self._stale = True
 
     def showEvent(self, event: QShowEvent) -> None:
         """Catch up with what has changed while nobody looked."""
@@ -84,8 +82,11 @@ class RefilledPage(Page):
         super().hideEvent(event)
 
     def refill(self) -> None:
-        """Write the page anew."""
+        """Write the page anew, once no menu is open: it would close under the pointer."""
         if self._latest is None:
+            return
+        if QApplication.activePopupWidget() is not None:
+            QTimer.singleShot(_SOON, self, self.refill)
             return
         self._stale = False
         bar = self.scroller.verticalScrollBar()
@@ -99,7 +100,8 @@ class RefilledPage(Page):
         self._show_at_once()
         bar.setValue(place)
         for field in self._fields():
-            field.setText(written.get(field.accessibleName(), ""))
+            if field.text() != (text := written.get(field.accessibleName(), "")):
+                field.setText(text)
         self._focus(focused)
 
     def _show_at_once(self) -> None:
@@ -149,7 +151,7 @@ class RefilledPage(Page):
 
     def _fields(self) -> list[QLineEdit]:
         found = self.findChildren(QLineEdit)
-        return [each for each in found if not each.isReadOnly() and not each.isHidden()]
+        return [each for each in found if not each.isReadOnly() and each.isVisibleTo(self)]
 
     def _written(self) -> dict[str, str]:
         return {each.accessibleName(): each.text() for each in self._fields()}
@@ -164,6 +166,6 @@ class RefilledPage(Page):
         if not name:
             return
         for widget in self.findChildren(QWidget):
-            if widget.accessibleName() == name and not widget.isHidden():
+            if widget.accessibleName() == name and widget.isVisibleTo(self):
                 widget.setFocus()
                 return

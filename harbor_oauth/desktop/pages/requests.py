@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
-from PySide6.QtWidgets import QAbstractItemView, QTableView, QWidget
+from PySide6.QtWidgets import QAbstractButton, QAbstractItemView, QTableView, QWidget
 
 from harbor_oauth.desktop.widgets import plain
 
@@ -122,6 +122,8 @@ class RequestsTable(QTableView):
         self.setShowGrid(False)
         self.setMinimumHeight(_HEIGHT)
         self.verticalHeader().hide()
+        for corner in self.findChildren(QAbstractButton):
+            corner.setAccessibleName("Select all requests")
         header = self.horizontalHeader()
         header.setStretchLastSection(True)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
