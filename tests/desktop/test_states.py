@@ -17,6 +17,7 @@ from harbor_oauth.testing import AuthorizationServer, McpServer
 from tests.desktop.scenes import STATES, World, until
 
 SCHEMES = {"light": Qt.ColorScheme.Light, "dark": Qt.ColorScheme.Dark}
+LOOKS = [(scheme, percent) for scheme in SCHEMES for percent in (100, 150)]
 
 
 @pytest.fixture
@@ -35,19 +36,16 @@ def look(theme: Theme) -> Iterator[Callable[[str, int], None]]:
     theme.use(None, points=10)
 
 
-@pytest.mark.parametrize("percent", [100, 150])
-@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("state", STATES)
-def test_all_of_it_can_be_read(
-    world: World, look: Callable[[str, int], None], state: str, scheme: str, percent: int
-) -> None:
+def test_all_of_it_can_be_read(world: World, look: Callable[[str, int], None], state: str) -> None:
     """Nothing is cut off, and everything that can be used has a name."""
-    look(scheme, percent)
     with STATES[state](world) as scene:
-        for entry in PAGES:
-            scene.show(entry.key)
-            until(lambda: not cut_off(scene.desktop), lambda: cut_off(scene.desktop))
-            assert nameless(scene.desktop) == []
+        for scheme, percent in LOOKS:
+            look(scheme, percent)
+            for entry in PAGES:
+                scene.show(entry.key)
+                until(lambda: not cut_off(scene.desktop), lambda: cut_off(scene.desktop))
+                assert nameless(scene.desktop) == []
 
 
 @pytest.mark.parametrize("state", ["some", "error"])
