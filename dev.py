@@ -247,7 +247,9 @@ def test(options: argparse.Namespace) -> int:
         raise
     command = [program(environment, "python"), "-m", "pytest"]
     real = ("tests/conformance", "tests/e2e", "tests/faults")
-    unit = [f"--ignore={folder}" for folder in real] if options.unit else []
+    # What needs no server, browser or quiet machine takes both cores.
+    unit = [*(f"--ignore={folder}" for folder in real), "-n", "2", "--dist", "loadfile"]
+    unit = unit if options.unit else []
     return run([*command, *unit, *options.passed], tools.environ)
 
 

@@ -11,6 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from harbor_oauth.desktop.instance import Instance
 
+PATIENCE = 30_000  # milliseconds, in which a process starts on a busy machine
 _LATER = """
 import sys
 from pathlib import Path
@@ -28,10 +29,10 @@ def test_a_second_start_raises_the_first(runtime: Path, tmp_path: Path, qtbot: Q
     assert first.first()
     QTimer.singleShot(200, first, first.listen)  # the later start is there before
     with (
-        qtbot.waitSignal(first.raised),
+        qtbot.waitSignal(first.raised, timeout=PATIENCE),
         subprocess.Popen([sys.executable, "-c", _LATER, str(tmp_path)]) as later,
     ):
-        qtbot.waitUntil(lambda: later.poll() is not None)
+        qtbot.waitUntil(lambda: later.poll() is not None, timeout=PATIENCE)
     assert later.returncode == 1
     first.close()
 
