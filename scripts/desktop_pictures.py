@@ -19,6 +19,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 import attrs
 from PySide6.QtCore import QPoint, QRect, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QPainter
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDialog
 
 from harbor_oauth.desktop.pages import PAGES
@@ -31,6 +32,7 @@ FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "desktop"
 POINTS: Final = 10
 SCHEMES: Final = {"light": Qt.ColorScheme.Light, "dark": Qt.ColorScheme.Dark}
 SIZE: Final = QSize(1040, 720)
+_REST: Final = 300  # milliseconds
 _SMALLEST: Final = 0  # of Qt's qualities of a PNG, which lose nothing
 SHADE: Final = QColor(0, 0, 0, 110)
 STATE_NAMES: Final = {
@@ -68,28 +70,19 @@ class Studio:
     """Where pictures are made.
 
     Attributes:
-        app: The application.
         theme: Its colours and sizes.
         folder: Where pictures go.
     """
 
-    app: QApplication
     theme: Theme
     folder: Path
-
-    def rest(self, seconds: float = 0.3) -> None:
-        """Let what was begun be drawn."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self.app.processEvents()
-            time.sleep(0.01)
 
     def picture(self, scene: Scene, scheme: str, percent: int) -> None:
         """Picture every page."""
         scene.desktop.window.resize(SIZE)
         for entry in PAGES:
             scene.show(entry.key)
-            self.rest()
+            QTest.qWait(_REST)  # what was begun is drawn
             name = picture_name(entry.key, scene.state, scheme, percent)
             opaque = taken(scene).convertToFormat(QImage.Format.Format_RGB888)
             opaque.save(str(self.folder / name), quality=_SMALLEST)
@@ -151,7 +144,7 @@ def main() -> None:
     for former in folder.glob("*.png"):
         former.unlink()
     app = QApplication([])
-    studio = Studio(app, Theme(app), folder)
+    studio = Studio(Theme(app), folder)
     # What the pictures show must not depend on where they are taken.
     catalogue.own_command = installed
     for scene_of in STATES.values():

@@ -20,6 +20,7 @@ from typing import Final
 import attrs
 import requests
 from PySide6.QtCore import QEvent
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
     QApplication,
@@ -52,6 +53,7 @@ from harbor_oauth.secret import Secret
 from harbor_oauth.testing import AuthorizationServer, McpServer, answers
 
 PATIENCE: Final = 10.0  # seconds
+_LOOK: Final = 5  # milliseconds
 READING: Final = "Reading\u2026"
 LIST: Final = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
 ACCEPT: Final = {"Accept": "application/json, text/event-stream"}
@@ -171,8 +173,7 @@ def until(condition: Callable[[], object], otherwise: Callable[[], object]) -> N
     end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, otherwise()
-        QApplication.processEvents()
-        time.sleep(0.005)  # threads are waited for; nothing is taken for done without a look
+        QTest.qWait(_LOOK)  # threads are waited for; nothing is taken for done without a look
 
 
 def said(desktop: Desktop) -> str:
