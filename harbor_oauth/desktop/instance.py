@@ -73,7 +73,7 @@ class Instance(QObject):
                 break
             if time.monotonic() >= deadline:
                 return False
-            time.sleep(_SHORT / 1000)
+            time.sleep(_SHORT / 1000)  # no window, no event loop: this start does nothing else
         socket.write(_RAISE)
         socket.flush()
         answered = socket.bytesAvailable() > 0 or socket.waitForReadyRead(left)

@@ -151,9 +151,8 @@ class ChestPage(RefilledPage):
         self.context.passphrase.give(Secret(text))
         self.context.act(self._open, failed=self._not_unlocked)
 
-    # In threads: the vault itself is had by a lock that whoever makes one holds.
-
     def _open(self) -> None:
+        # In a thread, as the next two: `vault` waits while somebody makes one.
         self.context.harbor.vault.open()
 
     def _moved(self) -> None:
@@ -161,8 +160,6 @@ class ChestPage(RefilledPage):
 
     def _copied(self) -> None:
         self.context.harbor.vault.copied()
-
-    # In the window's thread again.
 
     def _not_unlocked(self, problem: Problem) -> None:
         if isinstance(problem.error, VaultKeyError):
