@@ -53,7 +53,8 @@ HarborError
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 __all__ = [
     "AccountMismatchError",
@@ -126,6 +127,23 @@ class HarborError(Exception):
     def __str__(self) -> str:
         """Return the sentence, followed by the next step."""
         return f"{self.message} {self.next_step}" if self.next_step else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel with every field: to another process, a queue, or a copy.
+
+        `BaseException.__reduce__` calls the class with the text alone, which fails
+        for every class with keyword-only arguments, in the process that reads it.
+        """
+        return _restore, (type(self), self.args, vars(self))
+
+
+def _restore(
+    kind: type[HarborError], arguments: tuple[object, ...], fields: Mapping[str, object]
+) -> HarborError:
+    """Make an error again from what `HarborError.__reduce__` returned."""
+    error = kind.__new__(kind, *arguments)
+    vars(error).update(fields)
+    return error
 
 
 class ConfigurationError(HarborError):
