@@ -24,9 +24,17 @@ __all__ = [
 ]
 
 
+class _DefaultHarbor(Harbor):
+    """The Harbor behind the module-level functions; every process has one of its own."""
+
+    def __reduce__(self) -> tuple[Callable[..., Harbor], tuple[str, ...]]:
+        """Travel as what it is: another process has its own."""
+        return default_harbor, ()
+
+
 @functools.cache
 def default_harbor() -> Harbor:
-    return Harbor()
+    return _DefaultHarbor()
 
 
 def login(

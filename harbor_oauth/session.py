@@ -36,9 +36,18 @@ class GrantSession(OAuth2Session):
     def __init__(self, sending: Callable[[], Sending], check: Callable[[str], None]) -> None:
         """Hold no token: each request asks for the current one."""
         super().__init__()
+        self.auth = _as_it_is  # in place of the parent's lambda, which cannot be pickled
         self._harbor_sending = sending
         self._harbor_check = check
         self.mount("https://", system_trust_adapter())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as the grant's name and what the caller set, such as header fields.
+
+        Adapters stay behind: connections belong to one process.
+        """
+        own = {name: vars(self)[name] for name in self.__attrs__ if name != "adapters"}
+        return type(self), (self._harbor_sending, self._harbor_check), own
 
     def request(  # type: ignore[override]  # the parent adds parameters for its own token handling
         self,
@@ -99,6 +108,11 @@ class GrantSession(OAuth2Session):
         self, prepared_request: requests.PreparedRequest, response: requests.Response
     ) -> None:
         """Keep the token: `get_redirect_target` has judged where it goes."""
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Authenticate nothing: an `auth` that is set keeps requests from reading .netrc."""
+    return request
 
 
 def _repeatable(arguments: dict[str, Any]) -> bool:

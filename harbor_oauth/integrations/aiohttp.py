@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import attrs
+
 try:
     from aiohttp import (
         ClientHandlerType,
@@ -46,10 +48,20 @@ def middleware(
     Example:
         >>> async with ClientSession(middlewares=(middleware("linear"),)) as session: ...
     """
-    home = harbor_or_default(harbor)
+    return _Middleware(grant, harbor_or_default(harbor), interactive)
 
-    async def authorize(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        sending = home.sending(grant, interactive=interactive)
+
+@attrs.frozen
+class _Middleware:
+    """The middleware of one grant; a value, so that it can be copied and pickled."""
+
+    grant: str
+    harbor: Harbor
+    interactive: bool
+
+    async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+        """Send a request with the grant's token, again if need be."""
+        sending = self.harbor.sending(self.grant, interactive=self.interactive)
         while True:
             fields = await asyncio.to_thread(sending.headers, request.method, str(request.url))
             replace_fields(request.headers, fields)
@@ -62,8 +74,6 @@ def middleware(
             if not again:
                 return response
             response.release()
-
-    return authorize
 
 
 async def _again(sending: Sending, response: ClientResponse) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+import functools
+from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 
 try:
@@ -45,6 +46,10 @@ class Credentials(google.auth.credentials.Credentials):  # type: ignore[misc] # 
         self._grant = grant
         self._harbor = harbor_or_default(harbor)
         self._held: AccessToken | None = None
+
+    def __reduce__(self) -> tuple[Callable[[str], Credentials], tuple[str]]:
+        """Travel as the grant's name, without the token at hand."""
+        return functools.partial(type(self), harbor=self._harbor), (self._grant,)
 
     def refresh(self, request: object) -> None:  # noqa: ARG002 - as google-auth has it
         """Take the current token; a new one, if that is the one held already.

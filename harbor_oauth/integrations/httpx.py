@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
+import functools
+from collections.abc import AsyncGenerator, Callable, Generator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,11 @@ class Auth(_Base):
         self._grant = grant
         self._harbor = harbor_or_default(harbor)
         self._interactive = interactive
+
+    def __reduce__(self) -> tuple[Callable[[str], Auth], tuple[str]]:
+        """Travel as the grant's name."""
+        again = functools.partial(type(self), harbor=self._harbor, interactive=self._interactive)
+        return again, (self._grant,)
 
     def sync_auth_flow(
         self,
