@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,8 @@ PYTHON_FLOOR = (3, 11)
 UV_FLOOR = (0, 7)  # the first whose `uv pip install` reads dependency groups
 WINDOWS = os.name == "nt"
 STAMP = "harbor-stamp.json"
+INSTALLED = ("cli", "gateway", "testing")  # what the commands of README.md need
+WINDOW = "harbor-desktop"
 
 # A virtual environment around this command must not leak into the one a child runs in.
 INHERITED = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "UV_PROJECT_ENVIRONMENT")
@@ -341,9 +344,11 @@ def on_path(folder: Path, environ: Mapping[str, str]) -> bool:
 def install(options: argparse.Namespace) -> int:
     """Put `harbor` and `harbor-oauth` on the PATH from this clone, with all its plugins."""
     tools = Tools()
+    extras = ",".join([*INSTALLED, *(["desktop"] if options.desktop else [])])
+    names = program_names(window=options.desktop)
     own = [DISTRIBUTION, *(plugin.name for plugin in plugins())]
     extra = dict.fromkeys([*map(str, plugins()), *map(requirement, options.extra)])
-    print(f"Installing {program_names()} …", flush=True)
+    print(f"Installing {names} …", flush=True)
     tools(
         *(
             "tool",
@@ -361,18 +366,25 @@ def install(options: argparse.Namespace) -> int:
         *(part for name in own for part in ("--reinstall-package", name)),
         *(part for name in extra for part in ("--with", name)),
         *(["--force"] if options.force else []),
-        f"{DISTRIBUTION}[cli] @ {ROOT.as_uri()}",
+        f"{DISTRIBUTION}[{extras}] @ {ROOT.as_uri()}",
     )
     folder = Path(output([tools.uv, "tool", "dir", "--bin"], tools.environ) or "")
-    print(f"Installed {program_names()} in {folder}.")
+    if not options.desktop:
+        # A wheel's scripts come whatever the extras are; this one has nothing to start.
+        (folder / (f"{WINDOW}.exe" if WINDOWS else WINDOW)).unlink(missing_ok=True)
+    print(f"Installed {names} in {folder}.")
+    if not options.desktop:
+        print(
+            f"To add the window: {shlex.join(['python3', str(ROOT / 'dev.py')])} install --desktop"
+        )
     if not on_path(folder, os.environ):
         print(f"{folder} is not on your PATH: add it, or run `{tools.uv} tool update-shell`.")
     return 0
 
 
-def program_names() -> str:
+def program_names(*, window: bool = False) -> str:
     """Return the names of the installed commands, for people."""
-    return "`harbor` and `harbor-oauth`"
+    return f"`harbor`, `harbor-oauth` and `{WINDOW}`" if window else "`harbor` and `harbor-oauth`"
 
 
 def uninstall(_options: argparse.Namespace) -> int:
@@ -423,6 +435,9 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         help="also install this: a folder, or a package's name (all plugins here come anyway)",
+    )
+    installs.add_argument(
+        "--desktop", action="store_true", help="also install the window, `harbor-desktop`"
     )
     installs.add_argument("--force", action="store_true", help="replace another `harbor` program")
     command(uninstall)

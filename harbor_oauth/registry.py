@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from harbor_oauth import installation
 from harbor_oauth.errors import InvalidNameError, ProviderInvalidError, ProviderNotFoundError
 from harbor_oauth.protocol.client_auth import ClientCredentials
 from harbor_oauth.providers import Provider, check_server_name, is_reserved
@@ -38,8 +39,8 @@ DISTRIBUTION_PREFIX: Final = "harbor-oauth-"
 
 
 def install_line(provider: str) -> str:
-    """Return the command that installs a provider's distribution from the source tree."""
-    return f"python3 dev.py install --with {provider}"
+    """Return the command that adds one of this project's providers to this installation."""
+    return installation.current().add_plugin(provider)
 
 
 @attrs.frozen

@@ -11,11 +11,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_INSTALL = """\
-error: the command line needs the extra 'cli'.
-next: pip install 'harbor-oauth[cli]'
-next: from a source tree: python3 dev.py install"""
-
 
 def main(argv: Sequence[str] | None = None, harbor: Harbor | None = None) -> int:
     """Run one command.
@@ -33,6 +28,11 @@ def main(argv: Sequence[str] | None = None, harbor: Harbor | None = None) -> int
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise
-        print(_INSTALL, file=sys.stderr)
+        from harbor_oauth import installation
+
+        sys.stderr.write(
+            "error: The command line needs click, which is not installed.\n"
+            f"next: {installation.current().add_extra('cli')}\n"
+        )
         return 1
     return run(sys.argv[1:] if argv is None else argv, harbor)

@@ -82,6 +82,7 @@ def connect(
     if how["dry_run"]:
         _show(change)
         return 0
+    hosts.check_start(entries, harbor.settings.environ)
     if over_http:
         entries = _with_keys(harbor, known, change, entries)
         change = plan(entries)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from harbor_oauth import installation
 from harbor_oauth.cli.context import pass_harbor
 from harbor_oauth.cli.output import example, iso, note, result, result_json, table, when
 from harbor_oauth.errors import ConfigurationError
@@ -68,7 +69,7 @@ def needs_gateway(command: Callable[..., int | None]) -> Callable[..., int | Non
         except ModuleNotFoundError as error:
             raise ConfigurationError(
                 f"The gateway needs {error.name}, which is not installed.",
-                next_step="In the source tree: python -m pip install '.[gateway]'",
+                next_step=installation.current().add_extra("gateway"),
             ) from None
         return command(*args, **kwargs)
 

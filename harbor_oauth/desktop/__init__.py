@@ -24,9 +24,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     if find_spec("PySide6") is None:
+        from harbor_oauth import installation
+
         sys.stderr.write(
             "error: The desktop app needs PySide6, which is not installed.\n"
-            "next: In the source tree: python -m pip install '.[desktop]'\n"
+            f"next: {installation.current().add_extra('desktop')}\n"
         )
         return 1
     # What is loaded now stays: looking through it for garbage costs a tenth of the start.

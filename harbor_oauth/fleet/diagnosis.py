@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from harbor_oauth import installation
 from harbor_oauth.errors import HarborError, VaultNotInitializedError
 from harbor_oauth.fleet.hosts import OwnEntry, entries, own_command
 from harbor_oauth.fleet.providers import list_providers, outlooks
@@ -24,6 +25,13 @@ __all__ = ["Finding", "diagnose", "diagnose_online"]
 
 _PROXIES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _CERTIFICATES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_USES: Final = {
+    "cli": "sign-in codes",
+    "gateway": "harbor lighthouse, bridge and connect",
+    "testing": "harbor demo",
+}
+"""What an extra is for."""
+
 _SLACK: Final = 300.0
 """Seconds by which clocks of machines may differ."""
 
@@ -77,6 +85,7 @@ def diagnose(harbor: Harbor, now: float, executable: str = sys.executable) -> It
     yield from _port()
     yield from _guarded("plugins", lambda: _plugins(harbor))
     yield from _guarded("registration", lambda: _registration(harbor))
+    yield from _installation()
     yield from _command(environ, executable)
     yield from _hosts(entries(environ))
 
@@ -238,17 +247,46 @@ def _registration(harbor: Harbor) -> Iterator[Finding]:
         yield Finding("registration", "ok", "Every docked server's provider knows a client.")
 
 
+def _installation() -> Iterator[Finding]:
+    """Check for the libraries that the documented commands import."""
+    here = installation.current()
+    lacking = installation.missing_extras(("cli", "gateway", "testing"))
+    for extra in lacking:
+        said = f"The extra '{extra}' is not installed whole: {_USES[extra]} cannot work."
+        yield Finding("installation", "warn", said, here.add_extra(extra))
+    if not lacking:
+        said = f"All that the commands need is installed ({here.kind}, {here.prefix})."
+        if installation.missing_extras(("desktop",)):
+            said += f" The window is not; to add it: {here.add_extra('desktop')}"
+        yield Finding("installation", "ok", said)
+
+
 def _command(environ: Mapping[str, str], executable: str) -> Iterator[Finding]:
     found = shutil.which("harbor", path=environ.get("PATH"))
     own = own_command(executable)
+    beside = Path(executable).with_name("harbor.exe" if sys.platform == "win32" else "harbor")
     if found is None:
         said = "No `harbor` is on PATH; this one is " + " ".join(own)
         yield Finding("command", "warn", said, f"export PATH={Path(own[0]).parent}:$PATH")
-    elif not _same(found, own[0]) and len(own) == 1:
-        said = f"`harbor` on PATH is {found}, and not this one, {own[0]}."
+    elif beside.exists() and not _same(found, str(beside)):
+        said = f"`harbor` on PATH is {found}, and not this one, {beside}."
         yield Finding("command", "warn", said, "Remove one of them.")
+    elif others := _other_owners():
+        said = f"{', '.join(others)} takes the command `harbor` in this environment too."
+        yield Finding("command", "warn", said, f"Use {own[0]}, or install one of them elsewhere.")
     else:
         yield Finding("command", "ok", f"`harbor` on PATH is {found}.")
+
+
+def _other_owners() -> list[str]:
+    """Return the other distributions here whose `harbor` may have replaced this one's."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 - reads all metadata; doctor only
+
+    return sorted(
+        script.dist.name if script.dist else script.value
+        for script in entry_points(group="console_scripts", name="harbor")
+        if script.value != "harbor_oauth.cli:main"
+    )
 
 
 def _same(one: str, other: str) -> bool:

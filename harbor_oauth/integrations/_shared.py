@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
+from harbor_oauth import installation
 from harbor_oauth.client import Harbor
 
-__all__ = ["INSTALL", "REFUSALS", "harbor_or_default", "needs", "replace_fields"]
-
-INSTALL: Final = "In the source tree: python -m pip install '.[{extra}]'."
-"""How an adapter's library is installed; `extra` is one of the core's own."""
+__all__ = ["REFUSALS", "harbor_or_default", "needs", "replace_fields"]
 
 REFUSALS: Final = frozenset({401, 403})
 """The statuses that `Sending.again` may take time over; it judges others at once."""
@@ -29,9 +27,9 @@ def needs(extra: str, missing: ModuleNotFoundError, *libraries: str) -> ModuleNo
     """
     if (missing.name or "").partition(".")[0] not in libraries:
         return missing
-    line = INSTALL.format(extra=extra)
+    line = installation.current().add_extra(extra)
     return ModuleNotFoundError(
-        f"This adapter needs {extra}, which is not installed. {line}", name=missing.name
+        f"This adapter needs {extra}, which is not installed. Run: {line}", name=missing.name
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from harbor_oauth import installation
 from harbor_oauth.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ def __getattr__(name: str) -> object:
         if (missing.name or "").partition(".")[0] not in _EXTRA:
             raise
         raise ConfigurationError(
-            f"{__name__}.{name} needs the extra 'testing', which is not installed.",
-            next_step="In the source tree: python -m pip install '.[testing]'.",
+            f"{__name__}.{name} needs {missing.name}, which the extra 'testing' brings.",
+            next_step=f"Run: {installation.current().add_extra('testing')}",
         ) from None
     return module if home == name else getattr(module, name)
 

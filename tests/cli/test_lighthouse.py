@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import requests
 
+from harbor_oauth import installation
 from harbor_oauth.client import Harbor
 from harbor_oauth.fleet.config import add_server
 from harbor_oauth.gateway.keys import Keys
@@ -180,8 +181,8 @@ def test_the_unit_is_printed(cli: Cli, alone: Harbor) -> None:
 def test_a_missing_extra_says_how_it_is_installed(
     cli: Cli, alone: Harbor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a line for the source tree."""
+    """As the command that works in this installation."""
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     code, _, err = cli("lighthouse", with_=alone)
     assert code == 1
-    assert "python -m pip install '.[gateway]'" in err
+    assert installation.current().add_extra("gateway") in err

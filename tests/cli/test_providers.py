@@ -19,7 +19,7 @@ from harbor_oauth.providers import (
     Resource,
     discovered_provider,
 )
-from harbor_oauth.registry import Registry
+from harbor_oauth.registry import Registry, install_line
 from harbor_oauth.testing import McpServer
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def test_an_empty_list_says_what_to_install(cli: Cli, make_harbor: MakeHarbor) -
     """Standard output stays empty."""
     code, out, err = cli("providers", with_=make_harbor(providers={}, registry=Registry([])))
     assert (code, out) == (0, "")
-    assert "next: python3 dev.py install --with linear" in err
+    assert f"next: {install_line('linear')}" in err
 
 
 # --- trust ------------------------------------------------------------------------
@@ -257,9 +257,9 @@ def test_grants_stay_listed_without_their_provider(
     assert out.splitlines()[1].startswith("slack")
     assert err.splitlines() == [
         "warning: The provider slack is not installed any more; its grants stay.",
-        "next: python3 dev.py install --with slack",
+        f"next: {install_line('slack')}",
     ]
     (grant,) = json.loads(cli("papers", "--json", with_=bare).out)
-    assert grant["restore_provider"] == "python3 dev.py install --with slack"
+    assert grant["restore_provider"] == install_line("slack")
     assert cli("token", "slack", with_=bare).code == 0
-    assert "install --with slack" in cli("charter", "slack", with_=bare).err
+    assert install_line("slack") in cli("charter", "slack", with_=bare).err

@@ -167,10 +167,11 @@ def test_one_that_is_uninstalled(environment: Environment) -> None:
         assert names == set(SHIPPED_PROVIDERS) - {"linear"}
         papers = environment.harbor("papers")
         assert "linear" in papers
-        assert "python3 dev.py install --with linear" in papers
+        restored = "-m pip install ./plugins/harbor-oauth-linear"  # the way of an environment
+        assert restored in papers
         (grant,) = json.loads(environment.harbor("papers", "--json"))
         assert grant["grant"] == "linear"
-        assert grant["restore_provider"] == "python3 dev.py install --with linear"
+        assert restored in grant["restore_provider"]
     finally:
         environment.install("harbor-oauth-linear")
     (grant,) = json.loads(environment.harbor("papers", "--json"))

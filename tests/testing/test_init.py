@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import harbor_oauth.testing
+from harbor_oauth import installation
 
 HAS_VAULT_SUITE = importlib.util.find_spec("harbor_oauth.testing.vault_conformance") is not None
 
@@ -38,22 +39,27 @@ def test_importing_it_loads_no_test_tool() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def without(module: str) -> subprocess.CompletedProcess[str]:
+def without(module: str, name: str = "AuthorizationServer") -> subprocess.CompletedProcess[str]:
     """Ask for a double in an interpreter where a module cannot be imported."""
-    code = (
-        f"import sys; sys.modules[{module!r}] = None\n"
-        "from harbor_oauth.testing import AuthorizationServer"
-    )
+    code = f"import sys; sys.modules[{module!r}] = None\nfrom harbor_oauth.testing import {name}"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("module", ["werkzeug", "pytest_httpserver"])
-def test_a_missing_extra_is_named(module: str) -> None:
-    """The error says which extra, and how to install it."""
-    last_line = without(module).stderr.splitlines()[-1]
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("werkzeug", "AuthorizationServer"),
+        ("pytest_httpserver", "AuthorizationServer"),
+        ("pytest", "VaultConformance"),
+        ("hypothesis", "ProviderConformance"),
+    ],
+)
+def test_a_missing_extra_is_named(module: str, name: str) -> None:
+    """The error says what is missing, and how to install it."""
+    last_line = without(module, name).stderr.splitlines()[-1]
     assert last_line.startswith("harbor_oauth.errors.ConfigurationError:")
-    assert "needs the extra 'testing'" in last_line
-    assert "pip install '.[testing]'" in last_line
+    assert f"needs {module}, which the extra 'testing' brings" in last_line
+    assert installation.current().add_extra("testing") in last_line
 
 
 def test_another_missing_module_is_not_disguised() -> None:

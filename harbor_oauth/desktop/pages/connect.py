@@ -139,6 +139,7 @@ class ConnectPage(RefilledPage):
         def plan() -> Change:
             servers = [each for each in harbor.settings.servers.values() if each.enabled]
             entries = [hosts.program_entry(harbor.settings, each) for each in servers]
+            hosts.check_start(entries, harbor.settings.environ)
             return hosts.plan(hosts.host(host.name), entries, environ=harbor.settings.environ)
 
         self.context.work.run(plan, self._preview, owner=self)

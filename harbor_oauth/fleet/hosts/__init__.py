@@ -19,7 +19,7 @@ from harbor_oauth.fleet.hosts.catalogue import (
 from harbor_oauth.fleet.hosts.change import Change, apply
 from harbor_oauth.fleet.hosts.host import GatewayEntry, Host, ProgramEntry
 from harbor_oauth.fleet.hosts.planning import file_of, plan, plan_removal
-from harbor_oauth.fleet.hosts.trial import count_at_gateway, list_tools
+from harbor_oauth.fleet.hosts.trial import check_start, count_at_gateway, list_tools
 
 __all__ = [
     "HOSTS",
@@ -30,6 +30,7 @@ __all__ = [
     "ProgramEntry",
     "RemoteServer",
     "apply",
+    "check_start",
     "count_at_gateway",
     "disconnect_all",
     "entries",

@@ -93,10 +93,12 @@ def own_command(executable: str = sys.executable) -> tuple[str, ...]:
     """Return what starts this Harbor from any directory and with any PATH.
 
     Args:
-        executable: The interpreter; the `harbor` that was installed with it
-            stands beside it.
+        executable: The interpreter; the `harbor-oauth` that was installed with
+            it stands beside it. Another distribution may take the name `harbor`
+            in the same environment, and not this one.
     """
-    beside = Path(executable).with_name("harbor.exe" if sys.platform == "win32" else "harbor")
+    name = "harbor-oauth.exe" if sys.platform == "win32" else "harbor-oauth"
+    beside = Path(executable).with_name(name)
     if os.access(beside, os.X_OK):
         return (str(beside),)
     # -P: `-m` alone runs what the current directory has of that name.

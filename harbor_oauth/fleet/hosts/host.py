@@ -29,7 +29,7 @@ GATEWAY_HEADER: Final = "X-Harbor-Key"
 """The field an entry for the gateway has its key in, and is known by."""
 
 _VERBS: Final = frozenset({"bridge", "run"})
-_NAMES: Final = frozenset({"harbor", "harbor.exe"})
+_NAMES: Final = frozenset({"harbor", "harbor.exe", "harbor-oauth", "harbor-oauth.exe"})
 
 Paths = Callable[[Mapping[str, str], str], tuple[PurePath, ...]]
 """Where a file may be, by environment and platform (as `sys.platform`), likeliest first."""

@@ -15,9 +15,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from harbor_oauth import installation
 from harbor_oauth.errors import (
     ConfigurationError,
     HarborError,
@@ -31,7 +32,7 @@ from harbor_oauth.settings import ServerEntry
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor
 
-__all__ = ["bare_environment", "count_at_gateway", "list_tools"]
+__all__ = ["bare_environment", "check_start", "count_at_gateway", "list_tools"]
 
 _REVISION: Final = "2025-11-25"
 _PAGES: Final = 50
@@ -49,6 +50,62 @@ def bare_environment(environ: Mapping[str, str], platform: str = sys.platform) -
     """Return the least that a host passes on to what it starts."""
     names = _VARIABLES.get(platform, _POSIX)
     return {name: value for name in names if (value := environ.get(name)) is not None}
+
+
+def check_start(
+    entries: Iterable[ProgramEntry | GatewayEntry],
+    environ: Mapping[str, str] | None = None,
+    *,
+    patience: float = 60.0,
+) -> None:
+    """Check that a host can start what entries name, before they are written.
+
+    Args:
+        entries: The entries. The gateway is not started by a host.
+        environ: The host's environment; the process's own when left out.
+        patience: Seconds that a program may take to name its version.
+
+    Raises:
+        ConfigurationError: One cannot be started, or lacks a library.
+    """
+    programs = [entry for entry in entries if isinstance(entry, ProgramEntry)]
+    bridged = any("bridge" in entry.args for entry in programs)
+    wanted = ("cli", "gateway") if bridged else ("cli",)
+    if programs and (lacking := installation.missing_extras(wanted)):
+        raise ConfigurationError(
+            f"What the entry starts needs the extra '{lacking[0]}', which is not installed.",
+            next_step=f"Run: {installation.current().add_extra(lacking[0])}",
+        )
+    bare = bare_environment(os.environ if environ is None else environ)
+    # Entries differ in what comes last, the verb and the server.
+    for command in dict.fromkeys((entry.command, *entry.args[:-2]) for entry in programs):
+        _check_version(command, bare, patience)
+
+
+def _check_version(command: tuple[str, ...], environ: Mapping[str, str], patience: float) -> None:
+    try:
+        done = subprocess.run(
+            [*command, "--version"],
+            env=dict(environ),
+            cwd=os.path.abspath(os.sep),  # noqa: PTH100 - Path has no name for the root
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=patience,
+            check=False,
+        )
+    except OSError as error:
+        raise _not_started(command[0], str(error.strerror)) from None
+    except subprocess.TimeoutExpired:
+        raise _not_started(command[0], "it does not answer") from None
+    if done.returncode:
+        raise _not_started(command[0], f"it ends with exit code {done.returncode}")
+
+
+def _not_started(program: str, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{program} cannot be started: {why}.",
+        next_step="Install Harbor again, then connect the host again.",
+    )
 
 
 def list_tools(
@@ -117,10 +174,7 @@ def _started(
             stderr=said,
         )
     except OSError as error:
-        raise ConfigurationError(
-            f"{entry.command} cannot be started: {error.strerror}.",
-            next_step="Install Harbor again, then connect the host again.",
-        ) from None
+        raise _not_started(entry.command, str(error.strerror)) from None
     with child:
         try:
             yield child

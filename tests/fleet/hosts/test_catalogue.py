@@ -110,7 +110,7 @@ def test_what_starts_harbor(tmp_path: Path) -> None:
     """The command beside the interpreter, else the module, never from the current directory."""
     python = tmp_path / "python"
     assert own_command(str(python)) == (str(python), "-P", "-m", "harbor_oauth")
-    beside = tmp_path / ("harbor.exe" if sys.platform == "win32" else "harbor")
+    beside = tmp_path / ("harbor-oauth.exe" if sys.platform == "win32" else "harbor-oauth")
     beside.touch(mode=0o755)
     assert own_command(str(python)) == (str(beside),)
 
