@@ -10,6 +10,7 @@ import pytest
 
 from harbor_oauth.client import Harbor
 from harbor_oauth.errors import ConfigurationError, LoginRequiredError, ScopeRequiredError
+from harbor_oauth.login.pending import is_narrower
 from harbor_oauth.protocol.http import HttpRequest, HttpResponse
 from harbor_oauth.testing import AuthorizationServer, McpServer
 
@@ -147,3 +148,56 @@ def test_a_request_without_a_grant_signs_nobody_in(
         send(harbor, mcp.url, interactive=False)
     assert mcp.requests == []
     assert issuer.count("authorize") == 0
+
+
+# --- a narrower choice than the default stays ------------------------------------
+
+
+@pytest.fixture
+def narrowed(harbor: Harbor, issuer: AuthorizationServer, mcp: McpServer) -> Harbor:
+    """A grant for reading at a server whose default is reading and writing."""
+    issuer.scopes = ("read", "write")
+    harbor.login("practice", scopes=["read"])
+    return harbor
+
+
+def asked(issuer: AuthorizationServer) -> set[str]:
+    """Return what the last sign-in asked for."""
+    last = [each for each in issuer.requests if each.endpoint == "authorize"][-1]
+    return set(str(last.parameters.get("scope") or "").split())
+
+
+def test_signing_in_again_asks_for_no_more(narrowed: Harbor, issuer: AuthorizationServer) -> None:
+    """Without a word of scopes, what a person left out stays out."""
+    narrowed.login("practice")
+    assert asked(issuer) == {"read"}
+
+
+def test_a_sign_in_that_a_refusal_asks_for_asks_for_no_more(
+    narrowed: Harbor, issuer: AuthorizationServer, mcp: McpServer
+) -> None:
+    """The grant has ended, and a program signs in again for a person."""
+    issuer.revoke_all()
+    assert send(narrowed, mcp.url).status == 200
+    assert asked(issuer) == {"read"}
+
+
+def test_a_person_who_names_more_gets_it(narrowed: Harbor, issuer: AuthorizationServer) -> None:
+    """That is how an access is widened."""
+    narrowed.login("practice", scopes=["read", "write"])
+    assert asked(issuer) == {"read", "write"}
+
+
+@pytest.mark.parametrize(
+    ("held", "default", "narrower"),
+    [
+        (("read",), ("read", "write"), True),
+        (("read", "offline_access"), ("read", "write"), True),
+        (("read", "write", "offline_access"), ("read", "write"), False),
+        (("read", "other"), ("read", "write"), False),
+        (("read",), (), False),
+    ],
+)
+def test_what_is_narrower(held: tuple[str, ...], default: tuple[str, ...], narrower: bool) -> None:
+    """Some of the default ones and no other; `offline_access` is no access."""
+    assert is_narrower(held, default) is narrower

@@ -200,6 +200,7 @@ def _dock_from(
 
     def dock_one(found: RemoteServer) -> Docked:
         how: dict[str, Any] = {"account": wanted.account, "skip_auth": wanted.skip_auth}
+        how["headers"] = found.headers
         return dock_url(harbor, found.name, found.url, sign_in=sign_in, **how)
 
     dock_from(harbor, host, dock_one, everything=everything)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -46,8 +47,11 @@ def dock_from(
         return []
     done: list[Docked] = []
     for server in servers:
-        if server.shortened:
-            warn(f"{server.name}: what may be secret was left out of its URL.")
+        if server.refused:
+            warn(f"{server.entry} is left out: {server.refused}.")
+            for line in server.next_step.splitlines():
+                note(line, "next:")
+            continue
         if not everything and not _wanted(server):
             continue
         try:
@@ -58,7 +62,11 @@ def dock_from(
             continue
         done.append(docked)
         result(f"Docked {docked.entry.name}.")
-        note(f"harbor connect {name} {docked.entry.name} --replace", "next:")
+        if server.entry == docked.entry.name:
+            note(f"harbor connect {name} {docked.entry.name} --replace", "next:")
+        else:  # the host tells letters apart that a server's name does not have
+            note(f"harbor connect {name} {docked.entry.name}", "next:")
+            note(f"Take {server.entry} out of {known.title}'s file.", "next:")
     return done
 
 
@@ -66,5 +74,8 @@ def _wanted(server: RemoteServer) -> bool:
     """Ask; where nobody can be asked, say what to type."""
     if interactive():
         return click.confirm(f"Dock {server.name} ({server.url})?", default=True, err=True)
-    note(f"harbor dock --name {server.name} --url {server.url}", "next:")
+    words = ["harbor", "dock", "--name", server.name, "--url", server.url]
+    for header, value in server.headers.items():
+        words += ["-H", f"{header}: {value}"]
+    note(shlex.join(words), "next:")
     return False

@@ -15,6 +15,7 @@ import attrs
 from harbor_oauth.errors import ConfigurationError, WrongResourceError
 from harbor_oauth.fleet.references import check_values, parse_reference
 from harbor_oauth.fleet.rules import check_free, check_origins, grant_name
+from harbor_oauth.login.pending import is_narrower
 from harbor_oauth.protocol.urls import origin
 from harbor_oauth.providers import NativeServer, Provider
 from harbor_oauth.settings import ServerEntry
@@ -115,12 +116,15 @@ def scopes_to_ask(
 ) -> tuple[str, ...] | None:
     """Return what to ask for at a sign-in; None leaves it to the provider and its server.
 
-    What was asked for before is kept: other servers may use the same grant.
+    What was asked for before is kept: other servers may use the same grant. So
+    is a narrower choice than the default, to which only `needs` are added.
     """
     default = provider.resource(parse_grant_name(grant).resource).scopes
+    before = status.requested_scopes if status else ()
     if default is None and not needs:
         return None
-    before = status.requested_scopes if status else ()
+    if before and is_narrower(before, default or ()):
+        default = ()
     return tuple(dict.fromkeys((*(default or ()), *before, *needs)))
 
 

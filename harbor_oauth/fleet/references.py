@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Reference",
+    "announces_credential",
     "check_values",
     "grants_of",
     "missing",
@@ -208,8 +209,13 @@ def _references(values: Iterable[str]) -> list[Reference]:
     return [reference for reference in parsed if reference]
 
 
+def announces_credential(name: str) -> bool:
+    """Say whether the name of a header or variable announces a credential."""
+    return _CREDENTIAL.fullmatch(name) is not None
+
+
 def _check_no_credential(name: str, value: str, option: str) -> None:
-    if not _CREDENTIAL.fullmatch(name) or parse_reference(value):
+    if not announces_credential(name) or parse_reference(value):
         return
     key = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     scheme = "Bearer " if name.lower().endswith("authorization") else ""

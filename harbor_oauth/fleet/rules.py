@@ -61,8 +61,13 @@ def check_free(harbor: Harbor, name: str, url: str | None = None) -> None:
     """
     check_server_name(name)
     if name in harbor.provider_names():
-        own = {url for resource in harbor.provider(name).resources for url in resource.servers}
-        if url not in own:
+        # A query may narrow a provider's server, and never makes it another one.
+        own = {
+            server.partition("?")[0]
+            for resource in harbor.provider(name).resources
+            for server in resource.servers
+        }
+        if url is None or url.partition("?")[0] not in own:
             raise InvalidNameError(
                 f"{name!r} is an installed provider's name and cannot stand for another server.",
                 next_step=f"Choose another --name; for the provider: harbor dock {name}",
@@ -120,6 +125,6 @@ def read_only_scopes(harbor: Harbor, grant: str, provider: Provider | None) -> t
     if resource.read_only_scopes is None:
         raise ConfigurationError(
             f"{provider.display_name} does not say which scopes are for reading only.",
-            next_step="Name them: --scope SCOPE, once for each.",
+            next_step=resource.read_only_advice or "Name them: --scope SCOPE, once for each.",
         )
     return resource.read_only_scopes

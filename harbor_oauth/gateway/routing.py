@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import unquote_plus
 
 import attrs
 
@@ -73,6 +74,10 @@ def route(target: str) -> Route:
 def join(url: str, route: Route) -> str:
     """Return a server's URL with a route's path and query appended.
 
+    A parameter that the server's own URL sets is the person's: where a caller
+    sends it too, which of the two a server believes is not known, so the
+    caller's is left out.
+
     Args:
         url: The server's URL, absolute and without a fragment.
         route: The route to that server.
@@ -83,8 +88,19 @@ def join(url: str, route: Route) -> str:
     if route.suffix or _has_no_path(base):
         # The slash is ours, so that no suffix can ever reach into the authority.
         base = f"{base.removesuffix('/')}/{route.suffix.removeprefix('/')}"
-    query = "&".join(filter(None, (query, route.query)))
+    own = {_parameter(pair) for pair in query.split("&")}
+    added = [
+        pair
+        for pair in route.query.split("&")
+        if not own & {_parameter(part) for part in pair.split(";")}
+    ]
+    query = "&".join(filter(None, (query, *added)))
     return f"{base}?{query}" if query else base
+
+
+def _parameter(pair: str) -> str:
+    """Return a parameter's name as a server reads it, in any case and encoding."""
+    return unquote_plus(pair.partition("=")[0]).casefold()
 
 
 def _has_no_path(base: str) -> bool:

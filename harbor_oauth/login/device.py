@@ -159,7 +159,7 @@ class DeviceSession:
         parts = self._parts
         held = held_grant(parts.vault, self._key)
         check_unchanged(held, discovery.metadata, client, str(self._key))
-        redemption = self._redemption(discovery, client)
+        redemption = self._redemption(discovery, client, held)
         transport = naming(parts.transport, discovery.named_by)
         try:
             codes = authorize_device(
@@ -197,15 +197,21 @@ class DeviceSession:
         )
         return _Begun(codes, redemption, polling)
 
-    def _redemption(self, discovery: Discovery, client: ChosenClient) -> Redemption:
+    def _redemption(
+        self, discovery: Discovery, client: ChosenClient, held: GrantRecord | None
+    ) -> Redemption:
         assertion = assertions(
             client.credentials,
             discovery.metadata.issuer,
             clock=self._parts.clock,
             entropy=self._parts.entropy,
         )
+        same = held is not None and held.issuer == discovery.metadata.issuer
         scopes = scopes_to_ask(
-            discovery, scopes=self._asked.scopes, held=(), ceiling=self._asked.ceiling
+            discovery,
+            scopes=self._asked.scopes,
+            held=held.requested_scopes if held and same else (),
+            ceiling=self._asked.ceiling,
         )
         return Redemption(
             token_endpoint(self._resource, discovery, client, assertion),

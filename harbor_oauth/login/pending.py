@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
@@ -16,7 +16,7 @@ from harbor_oauth.protocol.pkce import PKCE
 from harbor_oauth.providers import Resource
 from harbor_oauth.secret import Secret
 
-__all__ = ["Pending", "prepare", "scopes_to_ask", "token_endpoint"]
+__all__ = ["Pending", "is_narrower", "prepare", "scopes_to_ask", "token_endpoint"]
 
 
 @attrs.frozen
@@ -113,28 +113,47 @@ def token_endpoint(
     )
 
 
+def is_narrower(scopes: Iterable[str], default: Iterable[str]) -> bool:
+    """Say whether scopes are some of the default ones, and not all.
+
+    `offline_access` is asked for besides, and gives access to nothing.
+    """
+    return set(scopes) - {"offline_access"} < set(default) - {"offline_access"}
+
+
 def scopes_to_ask(
     discovery: Discovery,
     *,
     scopes: tuple[str, ...] | None,
     held: tuple[str, ...],
     ceiling: tuple[str, ...] | None,
+    challenged: bool = False,
 ) -> tuple[str, ...]:
     """Return what to ask for; empty leaves it to the server.
 
     Under a ceiling nothing is left to it: its own default could be anything.
+    A grant that was asked for with less than the default is not widened by
+    signing in again: who wants more names it.
 
     Args:
         discovery: What is known of the authorization server.
         scopes: What the caller wants; the provider's or server's default when None.
-        held: What was asked for before, and is not to be lost.
+        held: What was asked for before, at the same issuer; empty for nothing.
         ceiling: All that the user allows to be asked for; None for anything.
+        challenged: Whether a server's refusal brought this about; nothing that
+            was asked for before is lost then.
 
     Raises:
         ConfigurationError: The ceiling leaves nothing of what is wanted.
     """
-    default = discovery.scopes if scopes is None else scopes
-    wanted = tuple(dict.fromkeys((*held, *(default or ()))))
+    default = discovery.scopes or ()
+    if scopes is not None:
+        wanted = (*(held if challenged else ()), *scopes)
+    elif held and (challenged or not default or is_narrower(held, default)):
+        wanted = held
+    else:
+        wanted = default
+    wanted = tuple(dict.fromkeys(wanted))
     supported = discovery.metadata.scopes_supported or ()
     if wanted and "offline_access" in supported and "offline_access" not in wanted:
         wanted = (*wanted, "offline_access")  # MCP: only when this server lists it

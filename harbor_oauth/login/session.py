@@ -213,12 +213,13 @@ class LoginSession:
     ) -> Pending:
         assert self._receiver is not None  # noqa: S101 - `_client` has opened it
         paste = self._resource.redirect.paste_uri if self._resource.redirect.paste else None
-        keep = self._asked.challenge and held and held.issuer == discovery.metadata.issuer
+        same = held is not None and held.issuer == discovery.metadata.issuer
         scopes = scopes_to_ask(
             discovery,
             scopes=self._asked.scopes,
-            held=held.requested_scopes if keep and held else (),
+            held=held.requested_scopes if held and same else (),
             ceiling=self._asked.ceiling,
+            challenged=self._asked.challenge is not None,
         )
         dpop_key = new_dpop_key() if discovery.dpop else None
         request = prepare(

@@ -172,6 +172,8 @@ class Resource:
             is (RFC 9728); False where `metadata` is complete.
         scopes: What to ask by default; None leaves it to the server's metadata.
         read_only_scopes: What to ask for reading only.
+        read_only_advice: What keeps a grant to reading where no scope does: a
+            sentence for the person who signs in.
         scope_separator: How scopes are joined on the wire; RFC 6749 §3.3 says
             a space.
         authorization_parameters: Constant extra parameters.
@@ -211,6 +213,7 @@ class Resource:
     discover: bool = True
     scopes: tuple[str, ...] | None = None
     read_only_scopes: tuple[str, ...] | None = None
+    read_only_advice: str | None = None
     scope_separator: str = " "
     authorization_parameters: Mapping[str, str] = attrs.field(
         factory=dict, converter=_frozen_mapping

@@ -24,7 +24,9 @@ def cursor(
 
     def write(gone: str) -> Harbor:
         servers = {
-            "wiki": {"url": f"{mcp.url}?key=cnry-secret", "headers": {"Authorization": "cnry"}},
+            "wiki": {"url": f"{mcp.url}", "timeout": 60},
+            "keyed": {"url": f"{mcp.url}?project=a&key=cnry-secret"},
+            "headed": {"url": mcp.url, "headers": {"Authorization": "cnry", "X-Read-Only": "1"}},
             "gone": {"url": gone},
             "local": {"command": "true"},
         }
@@ -52,7 +54,11 @@ def test_all_of_a_host_s_servers(cli: Cli, cursor: Callable[[str], Harbor]) -> N
 def _all_but_one(cli: Cli, harbor: Harbor) -> None:
     ran = cli("dock", "--from", "cursor", "--yes", with_=harbor)
     assert ran.out.splitlines() == ["Docked wiki."]
-    assert "wiki: what may be secret was left out of its URL." in ran.err
+    assert "keyed is left out: its parameter 'key' may be a secret" in ran.err
+    assert "harbor chest set keyed-header" in ran.err
+    assert "/mcp?project=a' -H 'HEADER: vault:keyed-header'" in ran.err
+    assert "headed is left out: its header 'Authorization' may be a secret" in ran.err
+    assert "-H 'X-Read-Only: 1' -H 'Authorization: Bearer vault:headed-authorization'" in ran.err
     assert "gone: " in ran.err
     assert "harbor connect cursor wiki --replace" in ran.err
     assert "cnry" not in ran.out + ran.err

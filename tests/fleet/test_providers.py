@@ -20,6 +20,7 @@ from harbor_oauth.errors import (
 )
 from harbor_oauth.fleet.providers import (
     ListedProvider,
+    install_line,
     list_providers,
     outlooks,
     restore_step,
@@ -256,6 +257,6 @@ def test_a_provider_that_is_gone_can_be_restored(
     assert restore_step(harbor, "acme") is None
     assert restore_step(harbor, "given") is None
     bare = make_harbor(providers={}, registry=Registry([]))
-    assert restore_step(bare, "slack") == "python3 dev.py install --with slack"
+    assert restore_step(bare, "slack") == install_line("slack")
     assert restore_step(bare, "acme") == "Install acme-harbor 2.0 again."
     assert restore_step(bare, "unknown") is None

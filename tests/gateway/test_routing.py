@@ -208,6 +208,25 @@ _PIECES += [
     "[::1]",
     "443",
 ]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/n?read_only=false",
+        "/n?READ_ONLY=0",
+        "/n?read%5Fonly=0",
+        "/n?a=1;read_only=0",
+        "/n?read_only",
+    ],
+)
+def test_a_caller_does_not_undo_what_the_server_s_url_says(target: str) -> None:
+    """Which of two a server believes is its own; one is sent."""
+    url = "https://h.example/mcp?read_only=true"
+    assert join(url, route(target)) == url
+    assert join(url, route(f"{target}&page=2")) == f"{url}&page=2"
+
+
 _TAILS = st.lists(st.sampled_from(_PIECES), max_size=8).map("".join) | st.text(max_size=20)
 _URLS = st.sampled_from(sorted({url for url, _, _ in JOINED}))
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from harbor_oauth.fleet.hosts.catalogue import (
     HOSTS,
     OwnEntry,
-    RemoteServer,
     disconnect_all,
     entries,
     host,
@@ -19,6 +18,7 @@ from harbor_oauth.fleet.hosts.catalogue import (
 from harbor_oauth.fleet.hosts.change import Change, apply
 from harbor_oauth.fleet.hosts.host import GatewayEntry, Host, ProgramEntry
 from harbor_oauth.fleet.hosts.planning import file_of, plan, plan_removal
+from harbor_oauth.fleet.hosts.remote_entries import RemoteServer
 from harbor_oauth.fleet.hosts.trial import check_start, count_at_gateway, list_tools
 
 __all__ = [

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit, urlunsplit
 
 import attrs
 
@@ -18,6 +17,7 @@ from harbor_oauth.fleet.hosts.codex import CODEX
 from harbor_oauth.fleet.hosts.editors import CURSOR, VSCODE
 from harbor_oauth.fleet.hosts.host import Host, ProgramEntry
 from harbor_oauth.fleet.hosts.planning import file_of, plan_removal
+from harbor_oauth.fleet.hosts.remote_entries import RemoteServer, read_remote
 
 if TYPE_CHECKING:
     from harbor_oauth.settings import ServerEntry, Settings
@@ -57,21 +57,6 @@ class OwnEntry:
     command: Path | None
     server: str
     path: Path
-
-
-@attrs.frozen
-class RemoteServer:
-    """A server that a host reaches by URL, and not through Harbor.
-
-    Attributes:
-        name: The entry's name.
-        url: Its URL, without user, query and fragment, where tokens may be.
-        shortened: Whether something was left out.
-    """
-
-    name: str
-    url: str
-    shortened: bool = False
 
 
 def host(name: str) -> Host:
@@ -186,7 +171,9 @@ def disconnect_all(
 def remote_servers(
     known: Host, environ: Mapping[str, str] | None = None, platform: str = sys.platform
 ) -> tuple[RemoteServer, ...]:
-    """Return the servers that a host reaches by URL: names and URLs, never tokens.
+    """Return the servers that a host reaches by URL, never with a token.
+
+    One that cannot be docked with the meaning that it has there says why.
 
     Args:
         known: The host.
@@ -197,12 +184,16 @@ def remote_servers(
         ConfigurationError: Its file is broken or cannot be read.
     """
     _, section = _section(known, environ, platform)
-    found = [
-        _remote(name, url)
-        for name, entry in section.items()
-        if known.served(entry) is None and (url := _url(entry))
-    ]
-    return tuple(server for server in found if server)
+    found: dict[str, RemoteServer] = {}
+    for name, entry in section.items():
+        server = None if known.served(entry) else read_remote(known, name, entry)
+        if server is None:
+            continue
+        if not server.refused and server.name in {each.name for each in found.values()}:
+            reason = f"another entry is called {server.name!r} too, in other letters"
+            server = attrs.evolve(server, url="", refused=reason)
+        found[name] = server
+    return tuple(found.values())
 
 
 def _section(
@@ -210,28 +201,3 @@ def _section(
 ) -> tuple[Path, Mapping[str, object]]:
     path = file_of(known, os.environ if environ is None else environ, platform)
     return path, read_document(known, path, read(path)).get(known.section, {})
-
-
-def _url(entry: object) -> str | None:
-    """Return the URL of an entry, or of one that starts `mcp-remote` for it."""
-    if not isinstance(entry, dict):
-        return None
-    url, args = entry.get("url"), entry.get("args")
-    if isinstance(url, str):
-        return url
-    words = [word for word in args if isinstance(word, str)] if isinstance(args, list) else []
-    command = str(entry.get("command", ""))
-    if not any(word.partition("@")[0] == "mcp-remote" for word in (Path(command).stem, *words)):
-        return None
-    return next((word for word in words if word.startswith(("https://", "http://"))), None)
-
-
-def _remote(name: str, url: str) -> RemoteServer | None:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    if parts.scheme not in {"https", "http"} or not parts.hostname:
-        return None
-    bare = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-    return RemoteServer(name, bare, shortened=bare != url)

@@ -18,6 +18,15 @@ from harbor_oauth.fleet.hosts.host import GatewayEntry, Host, ProgramEntry
 
 __all__ = ["file_of", "plan", "plan_removal"]
 
+# Switches and filters of an entry that its host applies, however the server is reached.
+_KEPT: Final = frozenset(
+    {
+        *("enabled", "disabled", "enabled_tools", "disabled_tools", "tools", "includeTools"),
+        *("excludeTools", "allowedTools", "disabledTools", "enabledTools", "alwaysAllow"),
+        *("autoApprove", "default_tools_approval_mode", "required", "timeout"),
+        *("startup_timeout_sec", "tool_timeout_sec"),
+    }
+)
 _MARK: Final = "\ufeff"
 
 
@@ -147,6 +156,7 @@ class _Editor:
                     f"{self.path} has an entry {name!r} that is not Harbor's.",
                     next_step="Remove it there, or take its place with --replace.",
                 )
+            fresh = {**_switches(old), **fresh}
             old = None
         if old is not None:
             fresh = _merged(old, fresh, self._host.headers)
@@ -225,6 +235,12 @@ def _merged(old: Mapping[str, Any], fresh: Mapping[str, Any], headers: str) -> d
         if theirs:
             merged["env"] = {**theirs, **fresh.get("env", {})}
     return merged
+
+
+def _switches(old: object) -> dict[str, Any]:
+    """Return what keeps another's entry narrow at its host, which an entry in its place keeps."""
+    members = old if isinstance(old, dict) else {}
+    return {key: value for key, value in members.items() if key in _KEPT}
 
 
 def _texts(entries: list[Mapping[str, Any]]) -> Iterator[str]:

@@ -75,7 +75,11 @@ PROVIDER: Final = OAuthProvider(
             ),
             resource=f"{_MCP}/mcp",
             scopes=("org:read", "project:write", "team:write", "event:write"),
-            read_only_scopes=("org:read",),
+            # Access follows the skills that are ticked on the consent page, not the scopes.
+            read_only_advice=(
+                "Sign in without --read-only, and leave only 'Inspect Issues & Events' ticked "
+                "on Sentry's page: that alone decides."
+            ),
             registration=(Registration.METADATA_DOCUMENT, Registration.DYNAMIC),
             refresh_token_life=30 * _DAYS,
             rotates=True,

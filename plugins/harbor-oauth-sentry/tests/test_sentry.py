@@ -31,6 +31,13 @@ def test_the_default_server() -> None:
     assert PROVIDER.native_servers[0].url == "https://mcp.sentry.dev/mcp"
 
 
+def test_scopes_do_not_keep_the_mcp_server_to_reading() -> None:
+    """What is ticked on its page decides, and the advice says so in place of a promise."""
+    mcp = PROVIDER.resource("mcp")
+    assert mcp.read_only_scopes is None
+    assert "ticked" in (mcp.read_only_advice or "")
+
+
 def test_the_mcp_server_needs_no_app() -> None:
     """A public client registers itself, at any loopback port."""
     mcp = PROVIDER.resource("mcp")

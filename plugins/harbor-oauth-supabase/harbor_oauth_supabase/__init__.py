@@ -110,7 +110,8 @@ PROVIDER: Final = OAuthProvider(
             # What a registered client may ask for; the server's metadata lists
             # more, and refuses all when asked for one of those.
             scopes=_READING + _WRITING,
-            read_only_scopes=_READING,
+            # `secrets:read` hands out keys that may do everything.
+            read_only_scopes=tuple(scope for scope in _READING if scope != "secrets:read"),
             redirect=RedirectRule(host="localhost"),
             registration=(Registration.METADATA_DOCUMENT, Registration.DYNAMIC),
             revocation=Revocation(own_api=_revocation),

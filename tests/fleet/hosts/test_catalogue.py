@@ -12,7 +12,6 @@ from harbor_oauth.errors import ConfigurationError
 from harbor_oauth.fleet.hosts import (
     HOSTS,
     OwnEntry,
-    RemoteServer,
     apply,
     disconnect_all,
     entries,
@@ -167,19 +166,21 @@ def test_entries_and_disconnect_all(tmp_path: Path) -> None:
 
 
 def test_remote_servers_have_no_tokens(tmp_path: Path) -> None:
-    """Names and URLs come out of a host's file; queries, users and headers do not."""
+    """No secret comes out of a host's file: an entry that may have one is left out."""
     environ = {"HOME": str(tmp_path)}
     (tmp_path / ".claude.json").write_bytes((SAMPLES / "claude-code.json").read_bytes())
-    assert remote_servers(host("claude-code"), environ, "linux") == (
-        RemoteServer("docs", "https://docs.example/mcp", shortened=True),
-    )
+    (docs,) = remote_servers(host("claude-code"), environ, "linux")
+    assert (docs.name, docs.url) == ("docs", "")
+    assert "'apiKey' may be a secret" in docs.refused
+    assert "sk-docs" not in repr(docs)
+    assert "docs-token" not in repr(docs)
     desktop = tmp_path / ".config" / "Claude"
     desktop.mkdir(parents=True)
     sample = (SAMPLES / "claude-desktop.json").read_bytes()
     (desktop / "claude_desktop_config.json").write_bytes(sample)
-    assert remote_servers(host("claude-desktop"), environ, "linux") == (
-        RemoteServer("far", "https://far.example/sse"),
-    )
+    (far,) = remote_servers(host("claude-desktop"), environ, "linux")
+    assert (far.name, far.url) == ("far", "")
+    assert "'Authorization' may be a secret" in far.refused
     (tmp_path / ".cursor").mkdir()
     (tmp_path / ".cursor" / "mcp.json").write_text(
         json.dumps(
@@ -195,9 +196,10 @@ def test_remote_servers_have_no_tokens(tmp_path: Path) -> None:
             }
         )
     )
-    assert remote_servers(host("cursor"), environ, "linux") == (
-        RemoteServer("user", "https://h.example:8443/mcp", shortened=True),
-    )
+    found = {each.name: each for each in remote_servers(host("cursor"), environ, "linux")}
+    assert set(found) == {"user", "odd", "old", "env"}
+    assert all(each.refused and not each.url for each in found.values())
+    assert "pw" not in repr(found)
 
 
 @pytest.mark.parametrize(
