@@ -122,7 +122,7 @@ def disconnect(
         hosts.apply(change)
         _end_keys(harbor, known, list(change.entries.values()))
         result(f"Removed {_listed(change.entries)} from {known.title} ({change.path}).")
-        note(known.restart, "next:")
+        note(known.reread, "next:")
 
 
 # --- what is written ------------------------------------------------------------

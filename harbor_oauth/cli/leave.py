@@ -8,10 +8,11 @@ import click
 
 from harbor_oauth.cli.context import pass_harbor
 from harbor_oauth.cli.output import example, note, result, warn
-from harbor_oauth.cli.terminal import interactive
+from harbor_oauth.cli.terminal import ask_passphrase, interactive
 
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor
+    from harbor_oauth.secret import Secret
 
 __all__ = ["leave"]
 
@@ -23,9 +24,10 @@ __all__ = ["leave"]
 def leave(harbor: Harbor, *, dry_run: bool, yes: bool) -> int:
     """End every grant and remove what Harbor keeps on this machine.
 
-    Hosts are disconnected, the gateway is stopped, grants are revoked, the
-    vault's key and files are deleted. The exit code is 1 if something is left
-    to do by hand.
+    Hosts are disconnected, the gateway is stopped, grants are revoked, those
+    of programs with vaults of their own too, and files are deleted. What
+    belongs to another HARBOR_HOME is left alone. The exit code is 1 if
+    something is left to do by hand.
     """
     from harbor_oauth.fleet.leaving import leave as go
 
@@ -34,7 +36,14 @@ def leave(harbor: Harbor, *, dry_run: bool, yes: bool) -> int:
             raise click.UsageError("Nobody can be asked here: give --yes, or --dry-run.")
         click.confirm("End every grant and delete the vault?", abort=True, err=True)
     left = 0
-    for step in go(harbor, lambda dry: _stop_gateway(harbor, dry_run=dry), dry_run=dry_run):
+    steps = go(
+        harbor,
+        lambda dry: _stop_gateway(harbor, dry_run=dry),
+        dry_run=dry_run,
+        opens=lambda key: _opens(harbor, key),
+        passphrase=ask_passphrase if interactive() else None,
+    )
+    for step in steps:
         if step.done:
             result(step.sentence)
             continue
@@ -45,9 +54,19 @@ def leave(harbor: Harbor, *, dry_run: bool, yes: bool) -> int:
     return 1 if left else 0
 
 
+def _opens(harbor: Harbor, key: Secret) -> bool:
+    """Say whether a key is one of this home's gateway."""
+    import time
+
+    from harbor_oauth.gateway.keys import Keys
+
+    keys = Keys(harbor.settings.home)
+    return keys.names_path.exists() and keys.check(key.reveal(), time.time()) is not None
+
+
 def _stop_gateway(harbor: Harbor, *, dry_run: bool) -> list[str]:
     from harbor_oauth.gateway.running import find, stop
-    from harbor_oauth.gateway.service import uninstall, unit_path
+    from harbor_oauth.gateway.service import serves, uninstall
 
     lines, settings = [], harbor.settings
     running = find(settings.home)
@@ -55,7 +74,7 @@ def _stop_gateway(harbor: Harbor, *, dry_run: bool) -> list[str]:
         lines.append(f"The gateway at {running.address} {'would be' if dry_run else 'is'} stopped.")
         if not dry_run:
             stop(settings.home)
-    if unit_path(settings.environ).exists():
+    if serves(settings.environ, settings.home):
         lines.append(f"Its service {'would be' if dry_run else 'is'} removed.")
         if not dry_run:
             uninstall(settings.environ)

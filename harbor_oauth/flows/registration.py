@@ -1,19 +1,43 @@
-"""Dynamic client registration (RFC 7591)."""
+"""Dynamic client registration (RFC 7591), and its end (RFC 7592)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harbor_oauth.errors import HarborError
 from harbor_oauth.protocol.client_auth import SECRET_METHODS
 from harbor_oauth.protocol.device import DEVICE_CODE
-from harbor_oauth.protocol.http import Transport
+from harbor_oauth.protocol.http import HttpRequest, Transport
 from harbor_oauth.protocol.registration import (
     ClientInformation,
     parse_registration_response,
     registration_request,
 )
+from harbor_oauth.protocol.urls import require_endpoint
+from harbor_oauth.secret import Secret
 
-__all__ = ["register_client"]
+__all__ = ["delete_registration", "register_client"]
+
+
+def delete_registration(transport: Transport, client_uri: str, token: Secret) -> bool:
+    """Delete a registration at its server (RFC 7592 §2.3).
+
+    Args:
+        transport: How requests are sent.
+        client_uri: The `registration_client_uri` that came with it.
+        token: Its `registration_access_token`.
+
+    Returns:
+        Whether the server deleted it; it need not offer this.
+    """
+    headers = {"Authorization": f"Bearer {token.reveal()}", "Accept": "application/json"}
+    try:
+        require_endpoint(client_uri, "registration's URL")
+        answer = transport(HttpRequest("DELETE", client_uri, headers))
+    except HarborError:
+        return False
+    # 401: it is gone already (RFC 7592 §2.3: the token ends with the client).
+    return answer.status in {204, 200, 401, 404}
 
 
 def register_client(

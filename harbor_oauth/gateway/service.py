@@ -15,8 +15,9 @@ from typing import Final
 from harbor_oauth.errors import ConfigurationError
 from harbor_oauth.gateway.running import Running, find
 from harbor_oauth.platform.files import open_private, private_directory
+from harbor_oauth.platform.places import configuration_directory
 
-__all__ = ["UNIT", "install", "start_detached", "uninstall", "unit_path", "unit_text"]
+__all__ = ["UNIT", "install", "serves", "start_detached", "uninstall", "unit_path", "unit_text"]
 
 UNIT: Final = "harbor-lighthouse.service"
 
@@ -36,6 +37,23 @@ def unit_path(environ: Mapping[str, str]) -> Path:
     """Return where systemd looks for this user's services."""
     base = environ.get("XDG_CONFIG_HOME") or str(Path("~/.config").expanduser())
     return Path(base) / "systemd" / "user" / UNIT
+
+
+def serves(environ: Mapping[str, str], home: Path) -> bool:
+    """Say whether there is a service, and it is the one of the Harbor in this home.
+
+    Args:
+        environ: Says where the unit file is.
+        home: The directory of `config.toml`.
+    """
+    try:
+        lines = unit_path(environ).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+    named = f"Environment={_quoted(f'HARBOR_HOME={home}')}"
+    set_in_unit = [line for line in lines if line.startswith('Environment="HARBOR_HOME=')]
+    usual = configuration_directory({})
+    return named in set_in_unit if set_in_unit else home == usual
 
 
 def unit_text(command: Sequence[str], environ: Mapping[str, str]) -> str:

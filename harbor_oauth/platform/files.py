@@ -7,6 +7,7 @@ rooms above turn it into their own errors.
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import stat
 import sys
@@ -27,6 +28,7 @@ __all__ = [
     "open_private",
     "private_directory",
     "read_private",
+    "remove_leftovers",
     "sync_directory",
 ]
 
@@ -36,6 +38,8 @@ __all__ = [
 _NETWORK_FILE_SYSTEMS: Final = ("nfs", "cifs", "smb", "afs", "ncpfs", "fuse.sshfs")
 
 _WIDER_THAN_OWNER: Final = 0o077
+_ABANDONED: Final = 3600.0
+"""Seconds after which a temporary file is left over, where no lock tells."""
 
 if sys.platform == "win32":
     _ALWAYS: Final = os.O_BINARY | os.O_NOINHERIT
@@ -135,18 +139,66 @@ def atomic_write(path: Path, data: bytes, *, sleep: Callable[[float], None] = ti
         OSError: The content could not be written; the old one is still there.
     """
     _refuse_link(path)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    remove_leftovers(path)
+    descriptor, name = _held_temporary(path)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             _sync(file.fileno())
-        _replace(name, path, sleep)
+            if sys.platform != "win32":
+                _replace(name, path, sleep)  # held to the end, or it would look left over
+        if sys.platform == "win32":
+            _replace(name, path, sleep)  # a file that is open cannot be renamed there
     except BaseException:
         with contextlib.suppress(OSError):
             Path(name).unlink()
         raise
     sync_directory(path.parent)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of writers of a file that were killed.
+
+    A writer that lives holds a lock on its own, where there are such locks.
+
+    Args:
+        path: The file that they wrote.
+    """
+    with contextlib.suppress(OSError):
+        for left in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
+            with contextlib.suppress(OSError):
+                _remove_if_left(left)
+
+
+def _remove_if_left(path: Path) -> None:
+    if sys.platform == "win32":
+        if path.stat().st_mtime < time.time() - _ABANDONED:
+            path.unlink()
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+def _held_temporary(path: Path) -> tuple[int, str]:
+    """Make a temporary file beside a file, and hold it so that it is not taken for a leftover."""
+    while True:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        if sys.platform == "win32":
+            return descriptor, name
+        try:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink:
+                return descriptor, name
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # another writer removed it before it was held
 
 
 def sync_directory(path: Path) -> None:

@@ -136,8 +136,16 @@ class Custody(SealedRecords):
         meta = self.storage.meta()
         return None if meta is None else meta.key_source
 
+    def key_file(self) -> Path | None:
+        """Return the key file that this vault's key is kept in; None where it is in none."""
+        meta = self.storage.meta()
+        path = None if meta is None else meta.key_parameters.get("path")
+        return Path(str(path)) if path and meta and meta.key_source == "keyfile" else None
+
     def forget_key(self) -> str | None:
-        """Remove the vault's key from its key source: nobody opens the vault any more.
+        """Remove the vault's key from its key source, unless that is a file.
+
+        A key file stays: it may be the key of other vaults. See `key_file`.
 
         Returns:
             The kind of the key source, or None if there is no vault.

@@ -16,6 +16,7 @@ from harbor_oauth.errors import InvalidNameError
 
 __all__ = [
     "APPROVAL_PREFIX",
+    "CLIENT_PREFIX",
     "DEFAULT_ACCOUNT",
     "FIELDS",
     "GRANT_PREFIX",
@@ -54,6 +55,7 @@ FIELDS: Final = (
 """The last parts a documented key may have."""
 
 APPROVAL_PREFIX: Final = "approval:"
+CLIENT_PREFIX: Final = "client:"
 GRANT_PREFIX: Final = "grant:"
 PAPERS_PREFIX: Final = "papers:"
 SECRET_PREFIX: Final = "secret:"  # noqa: S105 - the prefix of a record's name, not a secret
@@ -235,7 +237,7 @@ def client_record_name(issuer: str, provider: str, resource: str, *, device: boo
     """
     if not issuer or not _is_plain(issuer):
         raise InvalidNameError("The issuer is not a URL.")
-    return f"client:{issuer} {GrantName(provider, resource)}{' device' if device else ''}"
+    return f"{CLIENT_PREFIX}{issuer} {GrantName(provider, resource)}{' device' if device else ''}"
 
 
 def approval_record_name(server: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from harbor_oauth.secret import Secret
 from harbor_oauth.vault import view
 from harbor_oauth.vault.accounts import Accounts
-from harbor_oauth.vault.names import client_record_name, papers_record_name
+from harbor_oauth.vault.names import CLIENT_PREFIX, client_record_name, papers_record_name
 from harbor_oauth.vault.records import ClientRecord
 
 __all__ = ["Vault"]
@@ -52,6 +54,16 @@ class Vault(Accounts):
     def forget_registration(self, issuer: str, provider: str, resource: str) -> bool:
         """Remove a registered client and say whether there was one."""
         return self._remove(client_record_name(issuer, provider, resource))
+
+    def registrations(self) -> Iterator[ClientRecord]:
+        """Yield every registered client.
+
+        Raises:
+            VaultRecordError: One is damaged.
+        """
+        for name in self.names(CLIENT_PREFIX):
+            if found := self._client(name):
+                yield found[0]
 
     # --- the documented keys
 

@@ -61,7 +61,7 @@ def test_a_connected_host_gets_the_tools(
     code, out, err = cli("connect", "cursor", "real", with_=alone)
     assert (code, err) == (
         0,
-        "next: Restart Cursor, then switch the server on in its list of MCP servers.\n",
+        "next: Restart Cursor. Then switch the server on in its list of MCP servers.\n",
     )
     first, second = out.splitlines()
     assert first == f"Connected real to Cursor ({cursor})."

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -230,3 +233,28 @@ def test_the_closest_mount_counts(path: str, kind: str) -> None:
 def test_this_disk_is_no_network_disk(tmp_path: Path) -> None:
     """A temporary directory is on this machine."""
     assert not is_network_file_system(tmp_path)
+
+
+_KILLED = """
+import os, sys
+from pathlib import Path
+from harbor_oauth.platform import files
+os.replace = lambda *_: os._exit(9)
+files.atomic_write(Path(sys.argv[1]), b"key of a vault")
+"""
+
+
+def test_the_next_writer_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    """The temporary file of a writer that lives is not touched, nor is another's."""
+    path, others = tmp_path / "file", tmp_path / ".other.abcdefgh.tmp"
+    others.write_bytes(b"theirs")
+    killed = subprocess.run([sys.executable, "-c", _KILLED, str(path)], check=False)
+    assert killed.returncode == 9
+    (left,) = tmp_path.glob(".file.*.tmp")
+    with left.open("rb") as alive:
+        fcntl.flock(alive, fcntl.LOCK_EX)
+        atomic_write(path, b"first")
+        assert left.exists()
+    atomic_write(path, b"second")
+    assert set(tmp_path.iterdir()) == {path, others}
+    assert path.read_bytes() == b"second"

@@ -142,7 +142,7 @@ class ConnectPage(RefilledPage):
             hosts.check_start(entries, harbor.settings.environ)
             return hosts.plan(hosts.host(host.name), entries, environ=harbor.settings.environ)
 
-        self.context.work.run(plan, self._preview, owner=self)
+        self.context.work.run(plan, functools.partial(self._preview, adding=True), owner=self)
 
     def _disconnect(self, host: _Host) -> None:
         from harbor_oauth.fleet import hosts
@@ -153,9 +153,9 @@ class ConnectPage(RefilledPage):
             environ = harbor.settings.environ
             return hosts.plan_removal(hosts.host(host.name), environ=environ)
 
-        self.context.work.run(plan, self._preview, owner=self)
+        self.context.work.run(plan, functools.partial(self._preview, adding=False), owner=self)
 
-    def _preview(self, change: Change) -> None:
+    def _preview(self, change: Change, *, adding: bool) -> None:
         if change.empty:
             self.context.tell(f"{change.host.title} needs no change.", str(change.path))
             return
@@ -170,17 +170,18 @@ class ConnectPage(RefilledPage):
 
         def write() -> None:
             dialog.accept()
-            self._write(change)
+            self._write(change, adding=adding)
 
         dialog.buttons.addWidget(Button("Cancel", dialog.reject))
         dialog.buttons.addWidget(PrimaryButton("Write it", write, name="Write the change"))
         dialog.open()
 
-    def _write(self, change: Change) -> None:
+    def _write(self, change: Change, *, adding: bool) -> None:
         from harbor_oauth.fleet import hosts
 
         def done(_: object) -> None:
             self._read()
-            self.context.tell(f"{change.host.title} is changed.", change.host.restart)
+            told = change.host.restart if adding else change.host.reread
+            self.context.tell(f"{change.host.title} is changed.", told)
 
         self.context.act(lambda: hosts.apply(change), done, owner=self)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -15,9 +15,10 @@ from harbor_oauth.fleet.hosts.change import apply, read, read_document
 from harbor_oauth.fleet.hosts.claude import CLAUDE_CODE, CLAUDE_DESKTOP
 from harbor_oauth.fleet.hosts.codex import CODEX
 from harbor_oauth.fleet.hosts.editors import CURSOR, VSCODE
-from harbor_oauth.fleet.hosts.host import Host, ProgramEntry
+from harbor_oauth.fleet.hosts.host import GATEWAY_HEADER, Host, ProgramEntry
 from harbor_oauth.fleet.hosts.planning import file_of, plan_removal
 from harbor_oauth.fleet.hosts.remote_entries import RemoteServer, read_remote
+from harbor_oauth.secret import Secret
 
 if TYPE_CHECKING:
     from harbor_oauth.settings import ServerEntry, Settings
@@ -140,6 +141,8 @@ def disconnect_all(
     platform: str = sys.platform,
     *,
     dry_run: bool = False,
+    home: Path | None = None,
+    opens: Callable[[Secret], bool] = lambda _: False,
 ) -> list[str]:
     """Remove Harbor's entries from every host.
 
@@ -147,14 +150,22 @@ def disconnect_all(
         environ: The environment; the process's own when left out.
         platform: As `sys.platform`.
         dry_run: Say what would be done, and do nothing.
+        home: The directory whose entries are meant; those of every one when
+            left out.
+        opens: Says whether a key is one of that home's gateway.
 
     Returns:
         A line for each host that has entries, or whose file cannot be changed.
     """
     lines: list[str] = []
+    usual = Path((os.environ if environ is None else environ).get("HOME") or "~") / ".harbor"
     for known in HOSTS:
+
+        def belongs(entry: Mapping[str, Any], known: Host = known) -> bool:
+            return home is None or _belongs(known, entry, home, usual, opens)
+
         try:
-            change = plan_removal(known, environ=environ, platform=platform)
+            change = plan_removal(known, environ=environ, platform=platform, belongs=belongs)
             if not change.entries:
                 continue
             if not dry_run:
@@ -166,6 +177,22 @@ def disconnect_all(
             names = ", ".join(sorted(change.entries))
             lines.append(f"{verb} {names} from {known.title} ({change.path}).")
     return lines
+
+
+def _belongs(
+    known: Host, entry: Mapping[str, Any], home: Path, usual: Path, opens: Callable[[Secret], bool]
+) -> bool:
+    """Say whether an entry of Harbor's is one of the Harbor in this home."""
+    if isinstance(entry.get("url"), str):
+        key = entry[known.headers].get(GATEWAY_HEADER)
+        return isinstance(key, str) and opens(Secret(key))
+    env = entry.get("env")
+    named = env.get("HARBOR_HOME") if isinstance(env, dict) else None
+    place = Path(named) if isinstance(named, str) else usual
+    try:
+        return place.expanduser().resolve() == home.expanduser().resolve()
+    except (OSError, RuntimeError):
+        return False
 
 
 def remote_servers(

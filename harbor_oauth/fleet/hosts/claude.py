@@ -40,7 +40,7 @@ CLAUDE_CODE: Final = Host(
     section="mcpServers",
     language=_JSON,
     paths=_code_paths,
-    restart="Start a new Claude Code session; /mcp there lists the servers.",
+    reread="Start a new Claude Code session; /mcp there lists the servers.",
     program={"type": "stdio"},
     remote={"type": "http"},
 )
@@ -51,6 +51,6 @@ CLAUDE_DESKTOP: Final = Host(
     section="mcpServers",
     language=_JSON,
     paths=_desktop_paths,
-    restart="Quit Claude Desktop (closing its window does not) and start it again.",
+    reread="Quit Claude Desktop (closing its window does not) and start it again.",
     remote=None,
 )

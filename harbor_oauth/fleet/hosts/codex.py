@@ -27,6 +27,6 @@ CODEX: Final = Host(
     section="mcp_servers",
     language=Language(toml_text.parse, toml_text.put, toml_text.remove),
     paths=_paths,
-    restart="Start a new Codex session; /mcp there lists the servers.",
+    reread="Start a new Codex session; /mcp there lists the servers.",
     headers="http_headers",
 )

@@ -17,7 +17,8 @@ VSCODE: Final = Host(
     section="servers",
     language=_COMMENTED,
     paths=lambda environ, platform: (app_data(environ, platform) / "Code" / "User" / "mcp.json",),
-    restart="Run 'MCP: List Servers' in VS Code and start the server, or reload the window.",
+    reread="Reload the window of VS Code.",
+    switch_on="Or start the server there: MCP: List Servers.",
     program={"type": "stdio"},
     remote={"type": "http"},
 )
@@ -28,6 +29,7 @@ CURSOR: Final = Host(
     section="mcpServers",
     language=_COMMENTED,
     paths=lambda environ, platform: (user_home(environ, platform) / ".cursor" / "mcp.json",),
-    restart="Restart Cursor, then switch the server on in its list of MCP servers.",
+    reread="Restart Cursor.",
+    switch_on="Then switch the server on in its list of MCP servers.",
     program={"type": "stdio"},
 )

@@ -92,7 +92,8 @@ class Host:
         section: The member of its file that holds the servers.
         language: How the file is written.
         paths: Where the file may be.
-        restart: What a person does so that it reads the file again.
+        reread: What a person does so that it reads the file again.
+        switch_on: What a person does besides, before it uses a new entry.
         program: Members of an entry that starts a program, beside its command.
         remote: Members of an entry that has a URL, beside it; None where there
             are no such entries.
@@ -104,10 +105,16 @@ class Host:
     section: str
     language: Language
     paths: Paths
-    restart: str
+    reread: str
     program: Mapping[str, str] = attrs.field(factory=dict)
     remote: Mapping[str, str] | None = attrs.field(factory=dict)
     headers: str = "headers"
+    switch_on: str = ""
+
+    @property
+    def restart(self) -> str:
+        """What a person does so that it uses a new entry."""
+        return f"{self.reread} {self.switch_on}".strip()
 
     def shown(self, entry: ProgramEntry | GatewayEntry) -> dict[str, Any]:
         """Return an entry as this host's file has it.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -91,6 +91,7 @@ def plan_removal(
     path: Path | None = None,
     environ: Mapping[str, str] | None = None,
     platform: str = sys.platform,
+    belongs: Callable[[Mapping[str, Any]], bool] = lambda _: True,
 ) -> Change:
     """Plan to remove Harbor's entries; nothing is changed yet.
 
@@ -100,6 +101,7 @@ def plan_removal(
         path: Its file; found by `environ` and `platform` when left out.
         environ: The environment; the process's own when left out.
         platform: As `sys.platform`.
+        belongs: Says whether an entry of Harbor's is one of those meant.
 
     Raises:
         ServerNotFoundError: Harbor has no entry for one of the servers.
@@ -117,7 +119,7 @@ def plan_removal(
     wanted = {
         name: server
         for name, server in own.items()
-        if not servers or name in servers or server in servers
+        if (not servers or name in servers or server in servers) and belongs(editor.entry(name))
     }
     for name in wanted:
         editor.erase(name)
@@ -146,6 +148,11 @@ class _Editor:
             for name, entry in self._section.items()
             if (server := self._host.served(entry)) is not None
         }
+
+    def entry(self, name: str) -> Mapping[str, Any]:
+        """Return one of Harbor's entries."""
+        found: Mapping[str, Any] = self._section[name]
+        return found
 
     def write(self, name: str, fresh: Mapping[str, Any], *, replace: bool) -> None:
         """Write an entry, new or in place."""
