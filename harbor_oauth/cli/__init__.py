@@ -23,6 +23,9 @@ def main(argv: Sequence[str] | None = None, harbor: Harbor | None = None) -> int
         The exit code: 0 done, 1 error, 2 usage or cancelled, 4 sign-in
         required, 75 try again. A server that is run gives its own.
     """
+    from harbor_oauth.standard_streams import complete_standard_streams, settle
+
+    complete_standard_streams()
     try:
         from harbor_oauth.cli.app import run
     except ModuleNotFoundError as error:
@@ -35,4 +38,14 @@ def main(argv: Sequence[str] | None = None, harbor: Harbor | None = None) -> int
             f"next: {installation.current().add_extra('cli')}\n"
         )
         return 1
-    return run(sys.argv[1:] if argv is None else argv, harbor)
+    try:
+        return run(sys.argv[1:] if argv is None else argv, harbor)
+    except Exception as error:
+        if argv is not None or sys.flags.dev_mode:
+            raise  # a program that calls this is told all; a person has no use for it
+        from harbor_oauth.cli.failures import report_fault
+
+        return report_fault(error)
+    finally:
+        settle(sys.stdout)
+        settle(sys.stderr)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from typing import Final
 
 import click
 
-from harbor_oauth.cli.output import note, spoken
+from harbor_oauth.cli.output import note, spoken, tell
 from harbor_oauth.errors import (
     ClientRequiredError,
     FlowCancelledError,
@@ -17,8 +16,9 @@ from harbor_oauth.errors import (
     LoginRequiredError,
     ScopeRequiredError,
 )
+from harbor_oauth.standard_streams import discard, settle
 
-__all__ = ["exit_code", "report"]
+__all__ = ["exit_code", "report", "report_fault"]
 
 ERROR: Final = 1
 USAGE: Final = 2
@@ -60,10 +60,10 @@ def report(error: BaseException, *, as_json: bool = False) -> int:
                 note(f"try again in {error.retry_after:.0f} s", "next:")
             return exit_code(error)
         case BrokenPipeError():
-            _discard_output()
+            discard(sys.stdout)
         case OSError():
             _print(_sentence(error))
-            _discard_output_if_full()
+            settle(sys.stdout)
         case _:
             raise error
     return ERROR
@@ -71,10 +71,10 @@ def report(error: BaseException, *, as_json: bool = False) -> int:
 
 def _report_json(error: HarborError | click.ClickException | OSError) -> int:
     if isinstance(error, BrokenPipeError):
-        _discard_output()
+        discard(sys.stdout)
         return ERROR
-    click.echo(_json(error), err=True)
-    _discard_output_if_full()
+    tell(_json(error))
+    settle(sys.stdout)
     return _code(error)
 
 
@@ -114,18 +114,14 @@ def _print(message: str, next_step: str = "") -> None:
         note(line.removeprefix("Run: "), "next:")
 
 
-def _discard_output_if_full() -> None:
-    """Spare the interpreter's end a second failure of the same kind."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _discard_output()
-
-
-def _discard_output() -> None:
-    """Give the interpreter somewhere to flush to; the reader is gone."""
-    sink = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, sys.stdout.fileno())
-    finally:
-        os.close(sink)
+def report_fault(error: BaseException) -> int:
+    """Tell a fault of Harbor's own by its kind and place; its text may hold a secret."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f" at {frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
+    _print(
+        f"This is a fault of Harbor's own: {type(error).__name__}{place}.",
+        "Report it with that line. For the traceback: python -X dev -P -m harbor_oauth …",
+    )
+    return ERROR

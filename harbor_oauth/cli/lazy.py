@@ -31,6 +31,7 @@ class LazyCommand(NamedTuple):
         module, _, attribute = self.place.partition(":")
         command = getattr(import_module(f"harbor_oauth.cli.{module}"), attribute)
         assert isinstance(command, click.Command)  # noqa: S101 - the table is ours
+        command.help = command.help or self.summary  # without docstrings (python -OO) it has none
         return command
 
 

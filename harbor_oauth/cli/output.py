@@ -14,6 +14,8 @@ from typing import Final
 
 import click
 
+from harbor_oauth.standard_streams import discard
+
 __all__ = [
     "example",
     "fitted",
@@ -25,6 +27,7 @@ __all__ = [
     "speak",
     "spoken",
     "table",
+    "tell",
     "warn",
     "when",
 ]
@@ -83,7 +86,15 @@ def note(line: str, label: str = "", *, colour: str = "") -> None:
     if label:
         bare = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
         text = f"{label if bare else click.style(label, fg=colour or None, bold=True)} {text}"
-    click.echo(text, err=True)
+    tell(text)
+
+
+def tell(text: str, *, nl: bool = True) -> None:
+    """Write to standard error; one that takes nothing ends no work that is under way."""
+    try:
+        click.echo(text, err=True, nl=nl)
+    except (OSError, ValueError):
+        discard(sys.stderr)
 
 
 def warn(line: str) -> None:

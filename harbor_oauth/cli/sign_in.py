@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 import click
 
-from harbor_oauth.cli.output import note
+from harbor_oauth.cli.output import note, tell
 from harbor_oauth.cli.terminal import interactive
 from harbor_oauth.cli.waiting import waiting
 
@@ -194,7 +194,7 @@ def _show_picture(url: str) -> None:
     drawn = io.StringIO()
     segno.make(url, micro=False).terminal(drawn, compact=True, border=1)
     if max(map(len, drawn.getvalue().splitlines())) <= shutil.get_terminal_size().columns:
-        click.echo(drawn.getvalue(), err=True)
+        tell(drawn.getvalue())
 
 
 def _no_terminal(grant: str) -> Exception:

@@ -71,7 +71,12 @@ def read_secret(what: str, *, prompt: bool = True) -> Secret:
     """
     if prompt and interactive():
         return _secret(click.prompt(what, hide_input=True, err=True))
-    text = sys.stdin.read(_LIMIT + 1)
+    try:
+        text = sys.stdin.read(_LIMIT + 1)
+    except UnicodeDecodeError:
+        text = None
+    if text is None:  # out here: the decoder's error holds what was read
+        raise click.ClickException("Standard input is not text in the terminal's encoding.")
     if len(text) > _LIMIT:
         raise click.ClickException(f"Standard input holds more than {_LIMIT} characters.")
     return _secret(text.removesuffix("\n").removesuffix("\r"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from harbor_oauth.cli.context import pass_harbor
-from harbor_oauth.cli.output import example, iso, result_json
+from harbor_oauth.cli.output import example, iso, result_json, tell
 
 if TYPE_CHECKING:
     from harbor_oauth.client import AccessToken, Harbor
@@ -132,7 +132,7 @@ def _run(harbor: Harbor, *, argv: list[str], grants: tuple[str, ...]) -> int:
     if program is None:
         there = Path(argv[0]).exists()
         reason = "cannot be executed" if there else "is not found"
-        click.echo(f"harbor: {argv[0]} {reason}", err=True)
+        tell(f"harbor: {argv[0]} {reason}")
         return _NOT_EXECUTABLE if there else _NOT_FOUND
     harbor.close()
     return become((program, *argv[1:]), environ)

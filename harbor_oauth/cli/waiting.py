@@ -5,15 +5,12 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
-import click
-
-from harbor_oauth.cli.output import note
+from harbor_oauth.cli.output import note, tell
 from harbor_oauth.cli.terminal import interactive, keystrokes
 from harbor_oauth.errors import ProtocolError
 
@@ -115,14 +112,13 @@ class _Line:
     def leave(self) -> None:
         """Let what follows begin on a line of its own."""
         if self._drawn:
-            click.echo(err=True)
+            tell("")
             self._drawn = ""
 
     def _write(self, line: str) -> None:
         if line != self._drawn:
             self._drawn = line
-            click.echo(f"\r\x1b[K{line}", nl=False, err=True)
-            sys.stderr.flush()
+            tell(f"\r\x1b[K{line}", nl=False)
 
     def _take(self, typed: str) -> None:
         for character in _CONTROL_SEQUENCE.sub("", typed):

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+from harbor_oauth.standard_streams import complete_standard_streams
+
 __all__ = ["main"]
 
 
@@ -23,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    complete_standard_streams()  # started from a menu it may have none
     if find_spec("PySide6") is None:
         from harbor_oauth import installation
 
