@@ -370,7 +370,7 @@ def install(options: argparse.Namespace) -> int:
     )
     folder = Path(output([tools.uv, "tool", "dir", "--bin"], tools.environ) or "")
     if not options.desktop:
-        # A wheel's scripts come whatever the extras are; this one has nothing to start.
+        # A wheel brings its scripts with any extras; this one has nothing to start.
         (folder / (f"{WINDOW}.exe" if WINDOWS else WINDOW)).unlink(missing_ok=True)
     print(f"Installed {names} in {folder}.")
     if not options.desktop:

@@ -283,7 +283,9 @@ class HarborParts:
             passphrase: The passphrase, for that choice.
 
         Raises:
-            VaultError: There is a vault already, or the key source is unusable.
+            ConfigurationError: There is a vault already, whose key is kept otherwise.
+            VaultError: There is a vault that this does not open, or the key
+                source is unusable.
         """
         from harbor_oauth.vault import open_vault  # noqa: PLC0415 - late
 
@@ -294,6 +296,12 @@ class HarborParts:
                 key_file=key_file or self.vault_home / "vault.key",
                 passphrase=self._passphrase_source() if passphrase is None else lambda: passphrase,
             )
+            kind = vault.key_kind()
+            if kind is not None and kind != choice:
+                raise ConfigurationError(
+                    f"There is a vault already, and its key is kept by: {kind}.",
+                    next_step=f"Run: harbor chest move --to {choice}",
+                )
             vault.open()
             self._vault, self._source = vault, None
 

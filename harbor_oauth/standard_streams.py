@@ -1,6 +1,6 @@
 """The process's standard streams: all three are there, and none of them ends a command.
 
-Whoever starts a program may close them (supervisors, hosts, menus), may give them an
+Supervisors, hosts and menus start programs with closed streams; others give them an
 encoding that not every name fits, or a disk that is full.
 """
 

@@ -11,6 +11,7 @@ import base64
 import binascii
 import contextlib
 import os
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -77,14 +78,15 @@ class KeyFileKeySource:
         Raises:
             VaultKeyMissingError: It is gone.
             VaultKeyError: It holds no key.
-            VaultUnavailableError: It cannot be read, or is open to others.
+            VaultUnavailableError: It cannot be read, is open to others, or is
+                another file than the vault's.
         """
         path = self._named(parameters)
         with _refusals():
             try:
                 return _read(path)
             except FileNotFoundError:
-                raise key_missing(f"The vault's key file {path} is gone.") from None
+                raise _missing(path, parameters) from None
 
     def forget(self, vault_id: str, parameters: Mapping[str, str | int]) -> None:
         """Leave the file: it may be the key of other vaults too."""
@@ -96,6 +98,21 @@ class KeyFileKeySource:
                 "No key file is named.", next_step="Set HARBOR_VAULT_KEY_FILE to its path."
             )
         return path
+
+
+def _missing(path: Path, parameters: Mapping[str, str | int]) -> VaultError:
+    """Return the error for a key file that is not there; the vault may remember another one."""
+    remembered = Path(str(parameters.get("path", "")))
+    if remembered == path or not remembered.is_absolute():
+        return key_missing(f"The vault's key file {path} is gone.")
+    if not remembered.exists():
+        return key_missing(f"Neither {path} nor the vault's key file {remembered} is there.")
+    where = shlex.quote(str(path))
+    return VaultUnavailableError(
+        f"There is a vault, its key is in {remembered}, and {path} does not exist.",
+        next_step="Name no other file (HARBOR_VAULT_KEY_FILE, --key-file), or move the key there:\n"
+        f"Run: harbor chest move --to keyfile --key-file {where}",
+    )
 
 
 def _read(path: Path) -> bytes:

@@ -185,3 +185,25 @@ def test_a_person_may_cancel(
     assert (code, out) == (2, "")
     assert err.endswith("cancelled\n")
     assert not (bare.settings.home / "vault.key").exists()
+
+
+def test_init_beside_a_vault_names_what_moves_its_key(
+    cli: Cli, make_harbor: Callable[..., Harbor], tmp_path: Path
+) -> None:
+    """Each step that is told, typed as it stands, works."""
+    harbor = make_harbor(environ={"HOME": str(tmp_path)})
+    key, other = tmp_path / "a.key", tmp_path / "b.key"
+    assert cli("chest", "init", "--key-file", str(key), with_=harbor).code == 0
+    assert cli("chest", "set", "x", with_=harbor, stdin="v\n").code == 0
+    again = make_harbor(environ={"HOME": str(tmp_path)})
+    refused = cli("chest", "init", "--key-file", str(other), with_=again)
+    assert refused.code == 1
+    assert str(key) in refused.err
+    assert "reset" not in refused.err
+    refused = cli("chest", "init", "--passphrase", with_=again, stdin="words\n")
+    assert "kept by: keyfile" in refused.err
+    assert "next: harbor chest move --to passphrase" in refused.err
+    moved = cli("chest", "move", "--to", "keyfile", "--key-file", str(other), with_=again)
+    assert moved.code == 0
+    last = make_harbor(environ={"HOME": str(tmp_path)})
+    assert cli("chest", "get", "x", with_=last).out == "v\n"

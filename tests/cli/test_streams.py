@@ -110,7 +110,7 @@ def test_streams(words: tuple[str, ...], variables: Mapping[str, str]) -> None:
 
 
 def test_the_desktop_s_start_without_streams(variables: Mapping[str, str]) -> None:
-    """As from a menu; without its library it says so, to where nobody looks."""
+    """As from a menu; without its library it ends with an exit status, not a traceback."""
     code = "import sys; sys.modules['PySide6'] = None; import harbor_oauth.desktop as d; "
     program = [sys.executable, "-P", "-c", f"{code}raise SystemExit(d.main([]))"]
     command = ["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *program]

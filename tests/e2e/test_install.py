@@ -135,7 +135,7 @@ def test_every_command_of_the_readme_works(tool: Tool, practice: McpServer) -> N
             assert "127.0.0.1" in _served(tool, [*words, "--port", "0"])
         elif verb == "connect":
             done = tool.run(*words)
-            # What it wrote can start; nobody signed in to the vendor.
+            # What it wrote can start; there is no sign-in to the vendor.
             assert (done.returncode, "has signed in to linear" in done.stderr) == (4, True), done
             entry = json.loads((tool.home / ".cursor" / "mcp.json").read_text())["mcpServers"]
             assert Path(entry["linear"]["command"]).name == "harbor-oauth"

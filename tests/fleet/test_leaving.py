@@ -142,7 +142,7 @@ def test_a_passphrase_leaves_no_key(of: Callable[..., Harbor]) -> None:
 def test_a_program_s_vault_that_does_not_open_stays(
     of: Callable[..., Harbor], issuer: AuthorizationServer, tmp_path: Path
 ) -> None:
-    """Its grants could be ended by nobody any more, were it deleted; the key stays with it."""
+    """Without it, its grants could not be ended; its key stays with it."""
     mine = of("mine")
     mine.init_vault("keyfile")
     app = of("mine", app="mycli", passphrase=lambda: Secret("correct horse"))

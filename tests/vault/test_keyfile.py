@@ -112,3 +112,17 @@ def test_forgetting_leaves_the_file(path: Path) -> None:
     source = KeyFileKeySource(path)
     source.forget("v", source.create("v").parameters)
     assert path.exists()
+
+
+def test_another_file_than_the_vault_s_is_no_loss(path: Path, tmp_path: Path) -> None:
+    """The error says where the key is, and its steps end nothing."""
+    parameters = KeyFileKeySource(path).create("v").parameters
+    other = tmp_path / "mis typed.key"
+    with pytest.raises(VaultUnavailableError, match="its key is in") as caught:
+        KeyFileKeySource(other).load("v", parameters)
+    assert str(path) in caught.value.message
+    assert "reset" not in caught.value.next_step
+    assert f"chest move --to keyfile --key-file '{other}'" in caught.value.next_step
+    path.unlink()
+    with pytest.raises(VaultKeyMissingError, match="Neither"):
+        KeyFileKeySource(other).load("v", parameters)

@@ -1,4 +1,4 @@
-"""Others' entries in a host's file that reach a server by URL, and what of them can be docked.
+"""Reads a host's own entries that reach a server by URL, so that they can be docked.
 
 An entry is taken over with all that narrows it, or left out with the reason. Its URL
 is never shortened: a query may be what keeps it to one project, or to reading.
