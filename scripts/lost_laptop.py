@@ -38,8 +38,8 @@ TAIL: Final = """
 5. On the new machine, sign in anew: `harbor dock PROVIDER`. Of a backup of the vault, restore the
    secrets only after step 1: its grants are ended, and `harbor papers` says so.
 
-A machine that you still have and want to give away: `harbor leave` does all of this there, and says what
-stays: a key file outside its directory, backups, and what a server could not be told.
+A machine that you still have and want to give away: `harbor leave` does all of this there, and
+says what stays: a key file outside its directory, backups, and what a server could not be told.
 """
 
 

@@ -171,6 +171,11 @@ def remove_leftovers(path: Path) -> None:
                 _remove_if_left(left)
 
 
+def _lock(descriptor: int, *, wait: bool) -> None:
+    if sys.platform != "win32":
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def _remove_if_left(path: Path) -> None:
     if sys.platform == "win32":
         if path.stat().st_mtime < time.time() - _ABANDONED:
@@ -178,7 +183,7 @@ def _remove_if_left(path: Path) -> None:
         return
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor, wait=False)
         path.unlink()
     finally:
         os.close(descriptor)
@@ -192,7 +197,7 @@ def _held_temporary(path: Path) -> tuple[int, str]:
             return descriptor, name
         try:
             with contextlib.suppress(OSError):  # a file system without locks
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                _lock(descriptor, wait=True)
             if os.fstat(descriptor).st_nlink:
                 return descriptor, name
         except BaseException:
