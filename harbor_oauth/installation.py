@@ -71,10 +71,9 @@ class Installation(NamedTuple):
         Args:
             extra: A name of `EXTRAS`.
         """
-        own = self.kind in {Kind.UV_TOOL, Kind.MANAGED} or self.requirements is None
+        own = self._by_script or self.requirements is None
         if self.tree and own and extra in {*_DEFAULT, "desktop"}:
-            option = ["--desktop"] if extra == "desktop" else []
-            return _joined(["python3", str(self.tree / "dev.py"), "install", *option])
+            return self._script("install", *(["--desktop"] if extra == "desktop" else []))
         if wanted := self._required(extra):
             return self._pip_install(wanted)
         if self.tree:
@@ -87,17 +86,32 @@ class Installation(NamedTuple):
         Args:
             provider: The name of one of this project's providers.
         """
-        tool = self.kind in {Kind.UV_TOOL, Kind.MANAGED}
+        folder = f"plugins/{DISTRIBUTION}-{provider}"
+        if self._by_script:
+            return self._script("install", "--with", provider)
         if self.tree is None:
-            where = "In the source tree of Harbor: "
-            folder, script = f"./plugins/{DISTRIBUTION}-{provider}", "dev.py"
-        else:
-            where = ""
-            folder = str(self.tree / "plugins" / f"{DISTRIBUTION}-{provider}")
-            script = str(self.tree / "dev.py")
-        if tool:
-            return where + _joined(["python3", script, "install", "--with", provider])
-        return where + self._pip_install([folder])
+            return f"In the source tree of Harbor: {self._pip_install([f'./{folder}'])}"
+        return self._pip_install([str(self.tree / folder)])
+
+    def add_distribution(self, place: str) -> str:
+        """Return the command that installs a distribution beside Harbor.
+
+        Args:
+            place: Its folder or wheel, or a word that stands for it.
+        """
+        if self._by_script:
+            return self._script("install", "--with", place)
+        return self._pip_install([place])
+
+    @property
+    def _by_script(self) -> bool:
+        """Whether `dev.py` decides what this environment holds."""
+        return self.kind in {Kind.UV_TOOL, Kind.MANAGED}
+
+    def _script(self, *words: str) -> str:
+        if self.tree is None:
+            return "In the source tree of Harbor: " + _joined(["python3", "dev.py", *words])
+        return _joined(["python3", str(self.tree / "dev.py"), *words])
 
     def _required(self, extra: str) -> list[str]:
         """Return what an extra brings, with the markers that hold for its environment."""

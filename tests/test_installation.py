@@ -101,6 +101,13 @@ def test_a_plugin_comes_from_the_tree() -> None:
     assert away == "In the source tree of Harbor: python3 dev.py install --with linear"
 
 
+def test_a_distribution_of_others_goes_beside_harbor() -> None:
+    """What pip puts into another environment, a tool does not see."""
+    tool = installed(Kind.UV_TOOL, tree=True).add_distribution("../acme")
+    assert tool == "python3 '/src/my harbor/dev.py' install --with ../acme"
+    assert installed(Kind.ENVIRONMENT).add_distribution("x").endswith("python -m pip install x")
+
+
 def test_this_installation_is_known() -> None:
     """The tree that these tests run in, installed for development or not."""
     here = current()

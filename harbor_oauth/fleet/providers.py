@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from harbor_oauth import installation
 from harbor_oauth.errors import (
     HarborError,
     InvalidNameError,
@@ -156,8 +157,9 @@ def stranger(harbor: Harbor, name: str) -> InstalledProvider:
     claims = [claim for claim in harbor.installed_providers() if claim.name == name]
     if not claims:
         raise ProviderNotFoundError(
-            f"No installed distribution offers the provider {name!r}.",
-            next_step="See the ones there are: harbor providers",
+            f"No distribution that is installed where this Harbor runs offers {name!r}.",
+            next_step=f"Install it there: {installation.current().add_distribution('FOLDER')}\n"
+            "See the ones there are: harbor providers",
         )
     claim, *others = claims
     if others:

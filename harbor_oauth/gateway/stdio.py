@@ -52,11 +52,23 @@ async def _bridge(upstream: Upstream, server: str, say: Callable[[str], None]) -
         # Of their own, for the loop closes what it has read and written.
         read = await _reading(os.fdopen(os.dup(sys.stdin.fileno()), "rb"))
         write = await _writing(os.fdopen(os.dup(sys.stdout.fileno()), "wb"))
-        bridge = Bridge(upstream, server, write=write, say=say)
+        lost: list[OSError] = []
+
+        async def write_or_end(data: bytes) -> None:
+            # An answer is written by a task of its own, whose error would end nothing.
+            try:
+                await write(data)
+            except OSError as error:
+                lost.append(error)
+                main.cancel()
+
+        bridge = Bridge(upstream, server, write=write_or_end, say=say)
         lines = split_lines(read, limit=_LARGEST)
         main = asyncio.ensure_future(bridge.run(lines))
         with _ended_by_signals(main), contextlib.suppress(asyncio.CancelledError, ConnectionError):
             await main
+        if lost and not isinstance(lost[0], ConnectionError):
+            raise lost[0]  # a host that is gone is the usual end
     finally:
         await upstream.close()
 

@@ -16,7 +16,7 @@ COMMANDS: Final = [
     ("--help",),
     ("--version",),
     ("nonsense",),
-    ("dock", "--name", "wiki", "--url", "https://wiki.example/mcp", "--skip-auth"),
+    ("dock", "--name", "wiki", "--url", "http://127.0.0.1:9/mcp", "--skip-auth"),
     ("dock", "--name", "wiki", "--url", "https://else.example/mcp"),
     ("undock", "nope"),
     ("fleet",),
@@ -129,6 +129,16 @@ def test_an_encoding_that_does_not_fit(
     assert done.returncode == usual.returncode
     assert "Traceback" not in done.stderr
     assert "fault of Harbor" not in done.stderr
+
+
+def test_a_bridge_that_cannot_answer_ends(variables: Mapping[str, str]) -> None:
+    """The host would wait for ever; the exit status says that something was lost."""
+    ping = '{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n'
+    done = harbor(variables, "bridge", "wiki", streams=">/dev/full", text=ping)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    closed = harbor(variables, "bridge", "wiki", streams=">&-", text=ping)
+    assert (closed.returncode, closed.stderr) == (0, "")
 
 
 def test_standard_input_that_is_no_text(variables: Mapping[str, str]) -> None:

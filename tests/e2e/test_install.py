@@ -302,6 +302,45 @@ def test_an_extra_alone_is_enough(extra: str, wheel: Path, tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    ("extra", "missed"), [("gateway", ("bridge", "gone")), ("testing", ("demo",))]
+)
+def test_the_command_of_a_hint_helps(
+    extra: str, missed: tuple[str, ...], wheel: Path, tmp_path: Path
+) -> None:
+    """Typed as it stands, in an environment that has the wheel alone, it adds what was missing."""
+    program = uv()
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("HARBOR_")}
+    environ |= {
+        "HOME": str(tmp_path),
+        "NO_COLOR": "1",
+        "PATH": os.pathsep.join([str(program.parent), os.defpath]),
+        "UV_CACHE_DIR": subprocess.run(
+            [program, "cache", "dir"], capture_output=True, text=True, check=True
+        ).stdout.strip(),
+    }
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            words, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE,
+            check=False,
+        )  # fmt: skip
+
+    python = str(tmp_path / "venv" / "bin" / "python")
+    run(str(program), "venv", "--python", sys.executable, str(tmp_path / "venv"))
+    made = run(str(program), "pip", "install", "--python", python, f"{wheel}[cli]")
+    if made.returncode:
+        missing("what the extra cli downloads", made.stderr[-300:])
+    before = run(python, "-m", "harbor_oauth", *missed)
+    (step,) = [line for line in before.stderr.splitlines() if line.startswith("next: ")]
+    helped = run("/bin/sh", "-c", step.removeprefix("next: "))
+    if helped.returncode:
+        missing(f"what the extra {extra} downloads", helped.stderr[-300:])
+    after = run(python, "-m", "harbor_oauth", *missed)
+    assert step not in after.stderr
+    assert "not installed" not in after.stderr
+
+
 def _testing_modules() -> list[str]:
     folder = ROOT / "harbor_oauth" / "testing"
     return [f"harbor_oauth.testing.{path.stem}" for path in folder.glob("*.py")]
