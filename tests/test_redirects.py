@@ -17,7 +17,7 @@ from harbor_oauth.flows.account import look_up_account
 from harbor_oauth.flows.device import authorize_device, poll_device_token
 from harbor_oauth.flows.discovery import discover
 from harbor_oauth.flows.pushed import push_authorization_request
-from harbor_oauth.flows.registration import register_client
+from harbor_oauth.flows.registration import delete_registration, register_client
 from harbor_oauth.flows.revocation import revoke
 from harbor_oauth.flows.tokens import TokenEndpoint, ask_as, exchange_code, refresh_access_token
 from harbor_oauth.flows.unattended import exchange_for_id_jag, obtain_as_client, redeem_assertion
@@ -86,6 +86,10 @@ ENDPOINTS: Final[dict[str, tuple[Callable[..., object], Ask]]] = {
     "registration": (
         register_client,
         lambda send, url: register_client(send, url, redirect_uri=REDIRECT_URI, client_name="a"),
+    ),
+    "client configuration": (
+        delete_registration,
+        lambda send, url: delete_registration(send, url, secret("manage")),
     ),
     "pushed authorization": (
         push_authorization_request,

@@ -205,8 +205,10 @@ def _end_registrations(harbor: Harbor, kept: _Kept, *, dry_run: bool) -> Iterato
             elif dry_run:
                 yield Step(done=True, sentence=f"{where} would be deleted.")
             else:
-                gone = delete_registration(harbor.transport, uri, token)
-                said = "is deleted" if gone else "could not be deleted; nothing can use it"
+                said = "could not be deleted; nothing can use it"
+                with contextlib.suppress(HarborError):
+                    if delete_registration(harbor.transport, uri, token):
+                        said = "is deleted"
                 yield Step(done=True, sentence=f"{where} {said}.")
 
 

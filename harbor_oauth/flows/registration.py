@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harbor_oauth.errors import HarborError
 from harbor_oauth.protocol.client_auth import SECRET_METHODS
 from harbor_oauth.protocol.device import DEVICE_CODE
-from harbor_oauth.protocol.http import HttpRequest, Transport
+from harbor_oauth.protocol.http import HttpRequest, Transport, refuse_redirect
 from harbor_oauth.protocol.registration import (
     ClientInformation,
     parse_registration_response,
@@ -29,13 +28,15 @@ def delete_registration(transport: Transport, client_uri: str, token: Secret) ->
 
     Returns:
         Whether the server deleted it; it need not offer this.
+
+    Raises:
+        InsecureEndpointError: The URL is neither https nor loopback http, or
+            it redirects.
+        TransportError: The server is down.
     """
+    require_endpoint(client_uri, "registration's URL")
     headers = {"Authorization": f"Bearer {token.reveal()}", "Accept": "application/json"}
-    try:
-        require_endpoint(client_uri, "registration's URL")
-        answer = transport(HttpRequest("DELETE", client_uri, headers))
-    except HarborError:
-        return False
+    answer = refuse_redirect(transport(HttpRequest("DELETE", client_uri, headers)))
     # 401: it is gone already (RFC 7592 §2.3: the token ends with the client).
     return answer.status in {204, 200, 401, 404}
 
