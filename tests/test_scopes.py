@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from typing import Any
 
+import attrs
 import pytest
 
 from harbor_oauth.client import Harbor
 from harbor_oauth.errors import ConfigurationError, LoginRequiredError, ScopeRequiredError
+from harbor_oauth.fleet.rules import read_only_scopes
 from harbor_oauth.login.pending import is_narrower
 from harbor_oauth.protocol.http import HttpRequest, HttpResponse
+from harbor_oauth.providers import discovered_provider
 from harbor_oauth.testing import AuthorizationServer, McpServer
 
 PARAMS = {"name": "write", "arguments": {}}
@@ -186,6 +190,30 @@ def test_a_person_who_names_more_gets_it(narrowed: Harbor, issuer: Authorization
     """That is how an access is widened."""
     narrowed.login("practice", scopes=["read", "write"])
     assert asked(issuer) == {"read", "write"}
+
+
+def test_a_grant_that_is_there_is_not_told_as_narrowed(
+    cli: Callable[..., Any], harbor: Harbor, issuer: AuthorizationServer, mcp: McpServer
+) -> None:
+    """Docking with fewer scopes uses it as it is, and says so with the command that narrows it."""
+    issuer.scopes = ("read", "write")
+    cli("dock", "--name", "wiki", "--url", mcp.url)
+    cli("undock", "wiki", "--keep-grant")
+    ran = cli("dock", "--name", "wiki", "--url", mcp.url, "--scope", "read")
+    assert ran.code == 0
+    assert "wiki was signed in to before, and keeps its access: read write." in ran.err
+    assert "next: harbor charter wiki --scope read" in ran.err
+    cli("dock", "--name", "wiki", "--url", mcp.url)
+    assert cli("charter", "wiki", "--scope", "read").code == 0
+    assert asked(issuer) == {"read"}
+
+
+def test_no_scope_for_reading_is_no_wish_for_all(harbor: Harbor, mcp: McpServer) -> None:
+    """An empty list would leave the choice to the server."""
+    provider = discovered_provider("practice", mcp.url)
+    resource = attrs.evolve(provider.resource(), read_only_scopes=())
+    with pytest.raises(ConfigurationError, match="for reading only"):
+        read_only_scopes(harbor, "practice", attrs.evolve(provider, resources=(resource,)))
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,8 @@ def dock(
         raise click.UsageError("--yes goes with --from.")
     for docked in _dockings(harbor, sign_in, wanted):
         _show_docked(docked)
+        if (sign_in.read_only or sign_in.scopes) and not docked.signed_in:
+            _show_not_narrowed(harbor, docked, sign_in)
 
 
 @attrs.frozen
@@ -204,6 +206,20 @@ def _dock_from(
         return dock_url(harbor, found.name, found.url, sign_in=sign_in, **how)
 
     dock_from(harbor, host, dock_one, everything=everything)
+
+
+def _show_not_narrowed(harbor: Harbor, docked: Docked, sign_in: SignIn) -> None:
+    """Warn where a grant that was there is used as it is, and not with the scopes asked for."""
+    import shlex
+
+    grant = docked.entry.grant
+    status = harbor.grant_status(grant) if grant else None
+    if grant is None or status is None:
+        return
+    options = [word for scope in sign_in.scopes for word in ("--scope", scope)] or ["--read-only"]
+    had = " ".join(status.scopes) or "what its server chose"
+    warn(f"{grant} was signed in to before, and keeps its access: {had}.")
+    note(shlex.join(["harbor", "charter", grant, *options]), "next:")
 
 
 def _show_docked(docked: Docked) -> None:

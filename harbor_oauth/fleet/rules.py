@@ -117,12 +117,12 @@ def read_only_scopes(harbor: Harbor, grant: str, provider: Provider | None) -> t
     """Return the scopes of a grant that is for reading only.
 
     Raises:
-        ConfigurationError: The provider does not say which those are.
+        ConfigurationError: The provider does not say which those are, or has none.
     """
     name = parse_grant_name(grant)
     provider = provider or harbor.provider(name.provider)
     resource = provider.resource(name.resource)
-    if resource.read_only_scopes is None:
+    if not resource.read_only_scopes:  # none at all would leave the choice to the server
         raise ConfigurationError(
             f"{provider.display_name} does not say which scopes are for reading only.",
             next_step=resource.read_only_advice or "Name them: --scope SCOPE, once for each.",
