@@ -28,6 +28,8 @@ def main(argv: Sequence[str] | None = None, harbor: Harbor | None = None) -> int
     complete_standard_streams()
     try:
         from harbor_oauth.cli.app import run
+    except KeyboardInterrupt:
+        return 2  # as `run` has it; nothing was begun
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise

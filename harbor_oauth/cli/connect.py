@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harbor_oauth.client import Harbor
     from harbor_oauth.fleet.hosts import Change, GatewayEntry, Host, ProgramEntry
 
-__all__ = ["connect", "disconnect"]
+__all__ = ["connect", "disconnect", "is_key_of"]
 
 _HOSTS: Final = ("claude-code", "claude-desktop", "codex", "vscode", "cursor")
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
@@ -104,19 +104,27 @@ def connect(
 def disconnect(
     harbor: Harbor, *, host: str, servers: tuple[str, ...], dry_run: bool, path: Path | None
 ) -> None:
-    """Take Harbor's entries out of a host's file, all of them when no server is named."""
+    """Take Harbor's entries out of a host's file, all of them when no server is named.
+
+    Those of another HARBOR_HOME stay unless they are named.
+    """
     from harbor_oauth.fleet import hosts
 
-    known = hosts.host(host)
-    change = hosts.plan_removal(
-        known,
-        servers,
-        path=path.absolute() if path else None,
-        environ=harbor.settings.environ,
-    )
-    if not change.entries:
+    known, settings = hosts.host(host), harbor.settings
+    how: dict[str, Any] = {"path": path.absolute() if path else None, "environ": settings.environ}
+    change = every = hosts.plan_removal(known, servers, **how)
+    if not servers:
+        opens = functools.partial(is_key_of, harbor)
+        mine = hosts.belonging(known, settings.home, settings.environ, opens=opens)
+        change = hosts.plan_removal(known, **how, belongs=mine)
+    for name in sorted(every.entries.keys() - change.entries.keys()):
+        warn(f"{name} stays: it is of another HARBOR_HOME, or of a gateway with other keys.")
+        note(f"harbor disconnect {host} {name}", "next:")
+    if not every.entries:
         note(f"{change.path} has no entry of Harbor's.")
-    elif dry_run:
+    if not change.entries:
+        return
+    if dry_run:
         _show(change)
     else:
         hosts.apply(change)
@@ -199,6 +207,14 @@ def _with_keys(
     warn(f"A key of the gateway for each server is written into {change.path}.")
     note(f"To end them: harbor disconnect {known.name}")
     return made
+
+
+def is_key_of(harbor: Harbor, key: Secret) -> bool:
+    """Say whether a key is one of this home's gateway, one that has expired too."""
+    from harbor_oauth.gateway.keys import Keys
+
+    keys = Keys(harbor.settings.home)
+    return keys.names_path.exists() and keys.check(key.reveal(), 0.0) is not None
 
 
 def _end_keys(harbor: Harbor, known: Host, servers: Sequence[str]) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import click
 
+from harbor_oauth.cli.connect import is_key_of
 from harbor_oauth.cli.context import pass_harbor
 from harbor_oauth.cli.output import example, note, result, warn
 from harbor_oauth.cli.terminal import ask_passphrase, interactive
 
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor
-    from harbor_oauth.secret import Secret
 
 __all__ = ["leave"]
 
@@ -40,7 +41,7 @@ def leave(harbor: Harbor, *, dry_run: bool, yes: bool) -> int:
         harbor,
         lambda dry: _stop_gateway(harbor, dry_run=dry),
         dry_run=dry_run,
-        opens=lambda key: _opens(harbor, key),
+        opens=functools.partial(is_key_of, harbor),
         passphrase=ask_passphrase if interactive() else None,
     )
     for step in steps:
@@ -52,15 +53,6 @@ def leave(harbor: Harbor, *, dry_run: bool, yes: bool) -> int:
         if step.next_step:
             note(step.next_step, "next:")
     return 1 if left else 0
-
-
-def _opens(harbor: Harbor, key: Secret) -> bool:
-    """Say whether a key is one of this home's gateway."""
-    from harbor_oauth.gateway.keys import Keys
-
-    keys = Keys(harbor.settings.home)
-    # At time 0 a key that has expired counts too: its entry is one of this home.
-    return keys.names_path.exists() and keys.check(key.reveal(), 0.0) is not None
 
 
 def _stop_gateway(harbor: Harbor, *, dry_run: bool) -> list[str]:

@@ -220,3 +220,20 @@ def test_a_broken_file_is_refused(cli: Cli, alone: Harbor, cursor: Path) -> None
     assert (code, out) == (1, "")
     assert f"error: {cursor} cannot be understood: line 2, column " in err
     assert cursor.read_text() == '{\n  "mcpServers": {,}\n}\n'
+
+
+def test_without_a_name_another_home_s_entries_stay(
+    cli: Cli, alone: Harbor, cursor: Path, tmp_path: Path
+) -> None:
+    """They are told, with the command that takes them out all the same."""
+    env = {"HARBOR_HOME": str(tmp_path / "elsewhere")}
+    theirs = {"command": "/bin/harbor-oauth", "args": ["bridge", "far"], "env": env}
+    cursor.write_text(json.dumps({"mcpServers": {"far": theirs}}))
+    before = cursor.read_text()
+    code, out, err = cli("disconnect", "cursor", with_=alone)
+    assert (code, out) == (0, "")
+    assert "warning: far stays: it is of another HARBOR_HOME" in err
+    assert "next: harbor disconnect cursor far" in err
+    assert cursor.read_text() == before
+    assert cli("disconnect", "cursor", "far", with_=alone).code == 0
+    assert json.loads(cursor.read_text())["mcpServers"] == {}

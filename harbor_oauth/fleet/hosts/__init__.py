@@ -8,6 +8,7 @@ from __future__ import annotations
 from harbor_oauth.fleet.hosts.catalogue import (
     HOSTS,
     OwnEntry,
+    belonging,
     disconnect_all,
     entries,
     host,
@@ -30,6 +31,7 @@ __all__ = [
     "ProgramEntry",
     "RemoteServer",
     "apply",
+    "belonging",
     "check_start",
     "count_at_gateway",
     "disconnect_all",

@@ -27,6 +27,7 @@ __all__ = [
     "HOSTS",
     "OwnEntry",
     "RemoteServer",
+    "belonging",
     "disconnect_all",
     "entries",
     "host",
@@ -158,12 +159,8 @@ def disconnect_all(
         A line for each host that has entries, or whose file cannot be changed.
     """
     lines: list[str] = []
-    usual = Path((os.environ if environ is None else environ).get("HOME") or "~") / ".harbor"
     for known in HOSTS:
-
-        def belongs(entry: Mapping[str, Any], known: Host = known) -> bool:
-            return home is None or _belongs(known, entry, home, usual, opens)
-
+        belongs = belonging(known, home, environ, opens=opens)
         try:
             change = plan_removal(known, environ=environ, platform=platform, belongs=belongs)
             if not change.entries:
@@ -179,20 +176,38 @@ def disconnect_all(
     return lines
 
 
-def _belongs(
-    known: Host, entry: Mapping[str, Any], home: Path, usual: Path, opens: Callable[[Secret], bool]
-) -> bool:
-    """Say whether an entry of Harbor's is one of the Harbor in this home."""
-    if isinstance(entry.get("url"), str):
-        key = entry[known.headers].get(GATEWAY_HEADER)
-        return isinstance(key, str) and opens(Secret(key))
-    env = entry.get("env")
-    named = env.get("HARBOR_HOME") if isinstance(env, dict) else None
-    place = Path(named) if isinstance(named, str) else usual
-    try:
-        return place.expanduser().resolve() == home.expanduser().resolve()
-    except (OSError, RuntimeError):
-        return False
+def belonging(
+    known: Host,
+    home: Path | None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    opens: Callable[[Secret], bool],
+) -> Callable[[Mapping[str, Any]], bool]:
+    """Return what says whether an entry of Harbor's is one of the Harbor in a home.
+
+    Args:
+        known: The host.
+        home: The directory of `config.toml`; None for every one.
+        environ: The environment; the process's own when left out.
+        opens: Says whether a key is one of that home's gateway.
+    """
+    usual = Path((os.environ if environ is None else environ).get("HOME") or "~") / ".harbor"
+
+    def belongs(entry: Mapping[str, Any]) -> bool:
+        if home is None:
+            return True
+        if isinstance(entry.get("url"), str):
+            key = entry[known.headers].get(GATEWAY_HEADER)
+            return isinstance(key, str) and opens(Secret(key))
+        env = entry.get("env")
+        named = env.get("HARBOR_HOME") if isinstance(env, dict) else None
+        place = Path(named) if isinstance(named, str) else usual
+        try:
+            return place.expanduser().resolve() == home.expanduser().resolve()
+        except (OSError, RuntimeError):
+            return False
+
+    return belongs
 
 
 def remote_servers(
