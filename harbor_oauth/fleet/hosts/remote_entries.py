@@ -30,7 +30,7 @@ _HARMLESS: Final = frozenset(
         *("supports_parallel_tool_calls", "alwaysLoad", "dev"),
     }
 )
-_HEADERS: Final = frozenset({"headers", "http_headers"})
+_HEADERS: Final = frozenset({"headers", "http_headers", "env_http_headers"})
 _FILTERS: Final = frozenset(
     {
         *("tools", "enabled_tools", "disabled_tools", "enabledTools", "disabledTools"),
@@ -154,7 +154,10 @@ def _address(members: Mapping[str, object]) -> tuple[str | None, dict[str, str]]
     if isinstance(url, str):
         headers: dict[str, str] = {}
         for key in sorted(_HEADERS & members.keys()):
-            headers |= _texts(key, members[key])
+            fields = _texts(key, members[key])
+            if key == "env_http_headers":  # names of variables; as a value would name them
+                fields = {header: f"${{{variable}}}" for header, variable in fields.items()}
+            headers |= fields
         return url, headers
     args = members.get("args")
     listed = args if isinstance(args, list) else []
@@ -278,6 +281,7 @@ def _check_headers(name: str, url: str, headers: Mapping[str, str]) -> None:
 
 
 def _texts(key: str, value: object) -> dict[str, str]:
+    value = value or {}
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
         raise _RefusedError(f"{key!r} is not a table of texts")
     return value

@@ -117,6 +117,16 @@ def test_a_url_with_what_may_be_a_secret_is_left_out(query: str) -> None:
             "names a secret",
             "-H 'Authorization: Bearer vault:wiki-authorization'",
         ),
+        (
+            {"url": "https://h/mcp", "env_http_headers": {"X-Team": "TEAM", "X-Api-Key": "K"}},
+            "'X-Api-Key' may be a secret",
+            "-H 'X-Team: ${TEAM}' -H 'X-Api-Key: vault:wiki-x-api-key'",
+        ),
+        (
+            {"url": "https://h/mcp", "env_http_headers": {"X-Team": "TEAM"}},
+            "${TEAM}",
+            "-H 'X-Team: VALUE'",
+        ),
         ({"url": "https://h/${PROJECT}/mcp"}, "${PROJECT}", "--url URL"),
         ({"url": "https://h/mcp?p=${env:P}"}, "${env:P}", "--url URL"),
         (
