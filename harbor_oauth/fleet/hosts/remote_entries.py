@@ -265,7 +265,11 @@ def _check_headers(name: str, url: str, headers: Mapping[str, str]) -> None:
         for header, value in headers.items()
         if announces_credential(header) or _may_be_secret(header, value)
     ]
-    others = {header: headers[header] for header in headers if header not in secret}
+    others = {
+        header: "VALUE" if _PLACEHOLDER.search(value) else value
+        for header, value in headers.items()
+        if header not in secret
+    }
     if secret:
         raise _RefusedError(
             f"its header {secret[0]!r} may be a secret, which is taken over by hand",
@@ -273,7 +277,7 @@ def _check_headers(name: str, url: str, headers: Mapping[str, str]) -> None:
         )
     for header, value in headers.items():
         if found := _PLACEHOLDER.search(value):
-            step = shlex.join(_dock(name, url, {**headers, header: "VALUE"}))
+            step = shlex.join(_dock(name, url, others))
             reason = f"its header {header!r} holds {found[0]}, which the host fills in"
             raise _RefusedError(reason, step)
         if "vault:" in value:  # would read a secret that the file's author only named

@@ -120,7 +120,7 @@ def test_a_url_with_what_may_be_a_secret_is_left_out(query: str) -> None:
         (
             {"url": "https://h/mcp", "env_http_headers": {"X-Team": "TEAM", "X-Api-Key": "K"}},
             "'X-Api-Key' may be a secret",
-            "-H 'X-Team: ${TEAM}' -H 'X-Api-Key: vault:wiki-x-api-key'",
+            "-H 'X-Team: VALUE' -H 'X-Api-Key: vault:wiki-x-api-key'",
         ),
         (
             {"url": "https://h/mcp", "env_http_headers": {"X-Team": "TEAM"}},
