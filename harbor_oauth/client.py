@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Self
 import attrs
 
 from harbor_oauth.errors import ConfigurationError
+from harbor_oauth.protocol.http import send
 from harbor_oauth.sign_ins import HarborSignIns
 from harbor_oauth.tokens.logout import LogoutResult, log_out
 from harbor_oauth.tokens.sending import Sending
@@ -121,7 +122,9 @@ class Harbor(HarborSignIns):
         """
         sending = self.sending(grant)
         while True:
-            response = self.transport(_with(request, sending.headers(request.method, request.url)))
+            response = send(
+                self.transport, _with(request, sending.headers(request.method, request.url))
+            )
             if not sending.again(self._status(grant, response), response.headers):
                 return response
 

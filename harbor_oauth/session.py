@@ -6,7 +6,7 @@ request bodies at DEBUG, refreshes without a lock and knows no origins.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 from urllib.parse import urljoin
 
@@ -67,15 +67,18 @@ class GrantSession(OAuth2Session):
         """
         sending = self._harbor_sending()
         while True:
-            fields = sending.headers(method.upper(), url)
-            response = self._send_with(fields, method, url, *args, **kwargs)
+            # In no variable: debuggers and crash reports show those of each frame
+            # that one of our errors passes.
+            response = self._send_with(
+                _Fields(sending.headers(method.upper(), url)), method, url, *args, **kwargs
+            )
             if not _repeatable(kwargs) or not sending.again(response.status_code, response.headers):
                 return response
             response.close()
 
     def _send_with(
         self,
-        fields: dict[str, str],
+        fields: _Fields,
         method: str,
         url: str,
         *args: Any,  # noqa: ANN401 - as requests has it
@@ -86,7 +89,11 @@ class GrantSession(OAuth2Session):
             for name, value in (kwargs.pop("headers", None) or {}).items()
             if name.lower() not in _OURS
         }
-        kwargs["headers"] = {**own, **fields}
+        kwargs["headers"] = own
+        if kwargs.get("auth") is not None:
+            fields.put_into(own)
+        else:
+            kwargs["auth"] = fields
         return requests.Session.request(self, method, url, *args, **kwargs)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
@@ -113,6 +120,20 @@ class GrantSession(OAuth2Session):
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Authenticate nothing: an `auth` that is set keeps requests from reading .netrc."""
     return request
+
+
+class _Fields(requests.auth.AuthBase):
+    """Puts header fields on a request when it is prepared, and shows them to nothing else."""
+
+    def __init__(self, fields: dict[str, str]) -> None:
+        self._fields = fields
+
+    def __call__(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+        self.put_into(prepared.headers)
+        return prepared
+
+    def put_into(self, headers: MutableMapping[str, str]) -> None:
+        headers.update(self._fields)
 
 
 def _repeatable(arguments: dict[str, Any]) -> bool:

@@ -69,14 +69,16 @@ def prepare(harbor: Harbor, name: str) -> Child:
             f"{name!r} is a remote server at {entry.url}; there is nothing to run.",
             next_step=f"For its token: harbor token {entry.grant or name}",
         )
-    env = {**_base(harbor.settings.environ), **resolve_environment(harbor, entry.env)}
-    program = shutil.which(entry.command, path=env.get("PATH"))
+    base = _base(harbor.settings.environ)
+    program = shutil.which(entry.command, path={**base, **entry.env}.get("PATH"))
     if program is None:
         raise ConfigurationError(
             f"The program {entry.command!r} of {name!r} is not found, or cannot be executed.",
             next_step="Install it, or put its directory on PATH.",
         )
     expiries = {grant: harbor.token(grant).expires_at for grant in grants_of(entry)}
+    # Last: while an error is raised, no variable holds the resolved values.
+    env = {**base, **resolve_environment(harbor, entry.env)}
     return Child(name, (program, *entry.args), env, expiries)
 
 

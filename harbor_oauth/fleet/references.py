@@ -8,12 +8,13 @@ the vault alone: never in the environment, and the result is not read again.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from harbor_oauth.errors import ConfigurationError, UnresolvedReferenceError
+from harbor_oauth.secret import Secret
 from harbor_oauth.vault.names import DocumentedKey, FieldKey, SecretKey, parse_key
 
 if TYPE_CHECKING:
@@ -138,10 +139,7 @@ def resolve_headers(harbor: Harbor, headers: Mapping[str, str]) -> dict[str, str
         ConfigurationError: A value cannot stand in a header.
         HarborError: See `resolve`.
     """
-    resolved = {name: resolve(harbor, value) for name, value in headers.items()}
-    for name, value in resolved.items():
-        _check_header_value(name, value)
-    return resolved
+    return _resolved(harbor, headers, _check_header_value)
 
 
 def resolve_environment(harbor: Harbor, env: Mapping[str, str]) -> dict[str, str]:
@@ -151,10 +149,19 @@ def resolve_environment(harbor: Harbor, env: Mapping[str, str]) -> dict[str, str
         ConfigurationError: A value cannot stand in an environment.
         HarborError: See `resolve`.
     """
-    resolved = {name: resolve(harbor, value) for name, value in env.items()}
-    for name, value in resolved.items():
-        _check_variable_value(name, value)
-    return resolved
+    return _resolved(harbor, env, _check_variable_value)
+
+
+def _resolved(
+    harbor: Harbor, values: Mapping[str, str], check: Callable[[str, Secret], None]
+) -> dict[str, str]:
+    # Wrapped until nothing can fail: crash reports show the variables of each
+    # frame that an error passes.
+    resolved: dict[str, Secret] = {}
+    for name, value in values.items():
+        resolved[name] = Secret(resolve(harbor, value))
+        check(name, resolved[name])
+    return {name: secret.reveal() for name, secret in resolved.items()}
 
 
 def grants_of(entry: ServerEntry) -> tuple[str, ...]:
@@ -195,12 +202,12 @@ def check_values(headers: Mapping[str, str], env: Mapping[str, str]) -> None:
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _FRAMING:
             raise ConfigurationError(f"{name!r} is not a header that can be set.")
-        _check_header_value(name, value)
+        _check_header_value(name, Secret(value))
         _check_no_credential(name, value, f"-H '{name}: {{}}'")
     for name, value in env.items():
         if not _VARIABLE_NAME.fullmatch(name):
             raise ConfigurationError(f"{name!r} is not the name of an environment variable.")
-        _check_variable_value(name, value)
+        _check_variable_value(name, Secret(value))
         _check_no_credential(name, value, f"--env {name}={{}}")
 
 
@@ -225,14 +232,14 @@ def _check_no_credential(name: str, value: str, option: str) -> None:
     )
 
 
-def _check_header_value(name: str, value: str) -> None:
-    if not _HEADER_VALUE.fullmatch(value):
+def _check_header_value(name: str, value: Secret) -> None:
+    if not _HEADER_VALUE.fullmatch(value.reveal()):
         raise ConfigurationError(
             f"The value of the header {name} is empty or not printable ASCII.",
             next_step="Store it again: harbor chest set KEY",
         )
 
 
-def _check_variable_value(name: str, value: str) -> None:
-    if "\0" in value:
+def _check_variable_value(name: str, value: Secret) -> None:
+    if "\0" in value.reveal():
         raise ConfigurationError(f"The value of the variable {name} holds a NUL character.")

@@ -14,7 +14,7 @@ import attrs
 
 from harbor_oauth.errors import HarborError
 from harbor_oauth.fleet.references import resolve_headers
-from harbor_oauth.protocol.http import METADATA_LIMIT, HttpRequest, HttpResponse
+from harbor_oauth.protocol.http import METADATA_LIMIT, HttpRequest, HttpResponse, send
 
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor
@@ -136,7 +136,7 @@ class _Conversation:
         )
         if self._entry.grant is not None:
             return self._harbor.request(self._entry.grant, request)
-        return self._harbor.transport(request)
+        return send(self._harbor.transport, request)
 
 
 def _messages(response: HttpResponse) -> Iterator[object]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from harbor_oauth.protocol.http import Transport
+from harbor_oauth.protocol.http import Transport, send
+from harbor_oauth.protocol.masking import Mask
 from harbor_oauth.protocol.oauth_error import clean
 from harbor_oauth.protocol.token import TokenResponse
 from harbor_oauth.providers import AccountLookup, Resource
@@ -30,10 +31,14 @@ def look_up_account(
     if lookup is None:
         return None
     try:
-        account = lookup.account(transport(lookup.request(access_token)))
+        response = send(transport, lookup.request(access_token))
+        account = lookup.account(response)
     except Exception:  # noqa: BLE001 - a plugin reads what a peer sent
         return None
-    return clean(account, _LONGEST) or None if isinstance(account, str) else None
+    if not isinstance(account, str):
+        return None
+    # The plugin may have read it from anywhere in the answer.
+    return clean(account, _LONGEST, mask=response.mask | Mask([access_token])) or None
 
 
 def account_of(resource: Resource | None, answer: TokenResponse) -> str | None:
@@ -50,4 +55,7 @@ def account_of(resource: Resource | None, answer: TokenResponse) -> str | None:
         account = read(answer.extra)
     except Exception:  # noqa: BLE001 - a plugin reads what a peer sent
         return None
-    return clean(account, _LONGEST) or None if isinstance(account, str) else None
+    if not isinstance(account, str):
+        return None
+    ours = Mask(token for token in (answer.access_token, answer.refresh_token) if token)
+    return clean(account, _LONGEST, mask=ours) or None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harbor_oauth.protocol.client_auth import SECRET_METHODS
 from harbor_oauth.protocol.device import DEVICE_CODE
-from harbor_oauth.protocol.http import HttpRequest, Transport, refuse_redirect
+from harbor_oauth.protocol.http import HttpRequest, Transport, refuse_redirect, send
 from harbor_oauth.protocol.registration import (
     ClientInformation,
     parse_registration_response,
@@ -36,7 +36,7 @@ def delete_registration(transport: Transport, client_uri: str, token: Secret) ->
     """
     require_endpoint(client_uri, "registration's URL")
     headers = {"Authorization": f"Bearer {token.reveal()}", "Accept": "application/json"}
-    answer = refuse_redirect(transport(HttpRequest("DELETE", client_uri, headers)))
+    answer = refuse_redirect(send(transport, HttpRequest("DELETE", client_uri, headers)))
     # 401: it is gone already (RFC 7592 §2.3: the token ends with the client).
     return answer.status in {204, 200, 401, 404}
 
@@ -78,7 +78,7 @@ def register_client(
         grant_types=(DEVICE_CODE if device else "authorization_code", "refresh_token"),
     )
     return parse_registration_response(
-        transport(request),
+        send(transport, request),
         registration_endpoint=registration_endpoint,
         requested_auth_method=method,
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from harbor_oauth.errors import RevocationResponseError
 from harbor_oauth.protocol.client_auth import ClientCredentials
-from harbor_oauth.protocol.http import HttpRequest, HttpResponse, Transport, refuse_redirect
+from harbor_oauth.protocol.http import HttpRequest, HttpResponse, Transport, refuse_redirect, send
 from harbor_oauth.protocol.oauth_error import clean
 from harbor_oauth.protocol.revocation import parse_revocation_response, revocation_request
 from harbor_oauth.providers import IssuedToken, Revocation
@@ -57,7 +57,7 @@ def revoke(
             continue
         sent = True
         try:
-            _judge(revocation, transport(request))
+            _judge(revocation, send(transport, request))
         except RevocationResponseError as error:
             # A server need not be able to revoke access tokens (RFC 7009 §2.2.1).
             if error.error != "unsupported_token_type" or kind != "access_token":
@@ -97,8 +97,9 @@ def _judge(revocation: Revocation, response: HttpResponse) -> None:
     parse_revocation_response(response)
     error = revocation.refusal(response) if revocation.refusal else None
     if error is not None:
+        error = clean(error, 64, mask=response.mask)
         raise RevocationResponseError(
-            f"The revocation endpoint at {response.endpoint} refused: {clean(error, 64)}.",
-            error=clean(error, 64),
+            f"The revocation endpoint at {response.endpoint} refused: {error}.",
+            error=error,
             status=response.status,
         )

@@ -8,7 +8,7 @@ import attrs
 
 from harbor_oauth.protocol.client_auth import ClientCredentials
 from harbor_oauth.protocol.dpop import wants_dpop_nonce
-from harbor_oauth.protocol.http import HttpRequest, HttpResponse, Transport
+from harbor_oauth.protocol.http import HttpRequest, HttpResponse, Transport, send
 from harbor_oauth.protocol.token import (
     TokenResponse,
     access_token_request,
@@ -106,12 +106,12 @@ def ask_as(
         build: Makes the request, with a client assertion or without one.
     """
     if client_assertion is None:
-        return transport(build(None))
-    response = transport(build(client_assertion()))
+        return send(transport, build(None))
+    response = send(transport, build(client_assertion()))
     if wants_dpop_nonce(response):
         # The server may have looked at the assertion before it looked at the
         # proof, so what is sent again has a new one.
-        response = transport(build(client_assertion()))
+        response = send(transport, build(client_assertion()))
     return response
 
 

@@ -228,7 +228,8 @@ class Bridge:
         body = await answer.read(MIB) if answer.media == "json" else b""
         said = _parsed(body)
         if isinstance(said.get("error"), dict):
-            return json.dumps({"jsonrpc": "2.0", "id": identifier, "error": said["error"]}).encode()
+            told = answer.mask.members(said["error"])
+            return json.dumps({"jsonrpc": "2.0", "id": identifier, "error": told}).encode()
         error = UpstreamError(f"{self._server} answered {answer.status} to the request.")
         return json.dumps(rpc_error(identifier, error)).encode()
 

@@ -97,20 +97,22 @@ def as_transport_errors(what: str, server: str = "The server") -> Iterator[None]
     try:
         yield
     except aiohttp.ClientConnectorError as error:
-        raise TransportError(
-            f"{server} could not be reached ({type(error).__name__}).",
-            next_step="Try again: nothing was sent.",
-            ambiguous=False,
-        ) from None
+        fault, reached = f"could not be reached ({type(error).__name__})", False
     except TimeoutError:
-        fault = "did not go on in time"
+        fault, reached = "did not go on in time", True
     except (aiohttp.ClientError, OSError) as error:
-        fault = f"{what} ({type(error).__name__})"
+        fault, reached = f"{what} ({type(error).__name__})", True
     else:
         return
+    # Raised out here: as a context, the client's error would bring its frames
+    # along, whose variables are the header fields.
+    if not reached:
+        raise TransportError(
+            f"{server} {fault}.", next_step="Try again: nothing was sent.", ambiguous=False
+        )
     # It may have acted on the request, so nobody sends that again by itself
     # (RFC 9110 §9.2.2).
     raise TransportError(
         f"{server} {fault}; whether it acted on the request is not known.",
         next_step="Look before you send it again.",
-    ) from None
+    )

@@ -16,6 +16,7 @@ from harbor_oauth.errors import TransportError
 from harbor_oauth.fleet.approvals import check_approved
 from harbor_oauth.fleet.references import resolve
 from harbor_oauth.gateway.targets import Target
+from harbor_oauth.protocol.masking import Mask, credentials
 from harbor_oauth.tokens.access_token import AccessToken
 
 if TYPE_CHECKING:
@@ -40,11 +41,24 @@ class Sent:
         fields: Header names to values.
         tokens: The grants' tokens among them, by grant.
         secret: Whether another stored secret is among them.
+        public: The names of the fields that stand in the entry as they are.
     """
 
     fields: Mapping[str, str]
     tokens: Mapping[str, AccessToken]
     secret: bool
+    public: frozenset[str] = frozenset()
+
+    @property
+    def mask(self) -> Mask:
+        """Masks every secret among them, in what the server says."""
+        sealed = (value for name, value in self.fields.items() if name not in self.public)
+        return Mask(
+            (
+                *(token.secret for token in self.tokens.values()),
+                *(secret for value in sealed for secret in credentials(value)),
+            )
+        )
 
     def __repr__(self) -> str:
         """Show the names; the values are secrets."""
@@ -91,24 +105,29 @@ class Credentials:
             VaultError: The vault could not be read or written.
         """
         if target.grant is None and not target.references:
-            return Sent(target.literals, {}, secret=False)
-        fields = dict(target.literals)
+            return Sent(target.literals, {}, secret=False, public=frozenset(target.literals))
+        # What can fail comes first, while no variable holds a secret: crash
+        # reports show the variables of each frame that an error passes.
         tokens: dict[str, AccessToken] = {}
-        for header, reference in target.references.items():
+        for reference in target.references.values():
             if reference.grant is not None:
-                token = tokens[reference.grant] = await self._token(reference.grant, target, life)
-                fields[header] = reference.prefix + token.reveal()
-        if target.secrets:
-            fields |= await asyncio.to_thread(self._secrets, target)
+                tokens[reference.grant] = await self._token(reference.grant, target, life)
+        proof: Mapping[str, str] = {}
         if target.grant is not None:
             token = tokens[target.grant] = await self._token(target.grant, target, life)
-            fields["Authorization"] = token.authorization
             if token.is_bound:
                 proof = await asyncio.to_thread(
                     self._harbor.proof, target.grant, token, method, url
                 )
-                fields |= proof
-        return Sent(fields, tokens, target.secrets)
+        fields = await asyncio.to_thread(self._secrets, target) if target.secrets else {}
+        fields = {**target.literals, **fields, **proof}
+        for header, reference in target.references.items():
+            if reference.grant is not None:
+                fields[header] = reference.prefix + tokens[reference.grant].reveal()
+        if target.grant is not None:
+            fields["Authorization"] = tokens[target.grant].authorization
+        public = frozenset(target.literals) - target.references.keys()
+        return Sent(fields, tokens, target.secrets, public)
 
     async def refused(self, sent: Sent) -> bool:
         """Report that a server answered 401; say whether there is another token now.

@@ -29,6 +29,7 @@ from harbor_oauth.gateway.targets import Targets
 from harbor_oauth.protocol.challenge import Challenge, bearer_challenge
 from harbor_oauth.protocol.dpop import wants_dpop_nonce
 from harbor_oauth.protocol.http import HttpResponse
+from harbor_oauth.protocol.masking import NOTHING_SENT, Mask, MaskedStream
 
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor
@@ -78,6 +79,7 @@ class Answer:
         media: ``"json"``, ``"stream"``, or None where there is no body to hand on.
         grant: The grant whose token was sent, or None.
         generation: That token's generation.
+        mask: Masks what the server was sent.
     """
 
     status: int
@@ -88,6 +90,7 @@ class Answer:
     _response: aiohttp.ClientResponse = attrs.field(alias="response")
     _limits: Limits = attrs.field(alias="limits")
     _held: bytes | None = attrs.field(default=None, alias="held")
+    mask: Mask = attrs.field(default=NOTHING_SENT, kw_only=True)
 
     def __repr__(self) -> str:
         """Show the status; the rest is the server's."""
@@ -106,8 +109,9 @@ class Answer:
         Raises:
             TransportError: The answer broke off, or nothing came for too long.
         """
+        masked = self._masked()
         if self._held is not None:
-            yield self._held
+            yield masked.feed(self._held) + masked.end()
             return
         if self.media is None:
             return
@@ -119,8 +123,11 @@ class Answer:
                 async with asyncio.timeout(idle):
                     chunk = await content.readany()
                 if not chunk:
-                    return
-                yield chunk
+                    break
+                if ready := masked.feed(chunk):
+                    yield ready
+        if rest := masked.end():
+            yield rest
 
     async def read(self, limit: int) -> bytes:
         """Return the body whole.
@@ -136,7 +143,15 @@ class Answer:
             return await self._read_in_pieces(limit)
         with as_transport_errors("broke off in the middle of its answer"):
             async with asyncio.timeout(self._limits.idle_seconds):
-                return await self._response.content.read()
+                body = await self._response.content.read()
+        masked = self._masked()
+        return masked.feed(body) + masked.end()
+
+    def _masked(self) -> MaskedStream:
+        # A coding hides secrets and everything else; to undo it here would
+        # change what the server and the caller agreed on.
+        coded = "Content-Encoding" in self._response.headers
+        return MaskedStream(NOTHING_SENT if coded else self.mask)
 
     async def _read_in_pieces(self, limit: int) -> bytes:
         body = bytearray()
@@ -253,7 +268,7 @@ class _Exchange:
         while True:
             sent = await self._credentials()
             response = self._response = await self._send(sent)
-            seen, challenge = await self._seen(response)
+            seen, challenge = await self._seen(response, sent)
             attempt = Attempt(
                 token=bool(sent.tokens),
                 secret=sent.secret,
@@ -275,6 +290,19 @@ class _Exchange:
 
     async def _send(self, sent: Sent) -> aiohttp.ClientResponse:
         outgoing = self._outgoing
+        with as_transport_errors("broke the connection off", self._target.name):
+            async with asyncio.timeout(self._upstream.limits.first_byte_seconds):
+                return await self._upstream.session.request(
+                    outgoing.method,
+                    URL(self._url, encoded=True),  # as it is: a proof is for this spelling
+                    headers=self._fields(sent),  # in no variable, which a crash report shows
+                    data=outgoing.body or None,
+                    allow_redirects=False,
+                    proxy=self._target.proxy,
+                )
+
+    def _fields(self, sent: Sent) -> Fields:
+        outgoing = self._outgoing
         headers = outgoing.headers
         if self._target.is_auth_error is not None:  # which reads bodies, not codings
             headers = [each for each in headers if each[0].lower() != "accept-encoding"]
@@ -284,24 +312,17 @@ class _Exchange:
             raise ConfigurationError(f"{self._target.name} was sent nothing: {error}.") from None
         if outgoing.length is not None and not isinstance(outgoing.body, bytes):
             fields.append(("Content-Length", str(outgoing.length)))
-        with as_transport_errors("broke the connection off", self._target.name):
-            async with asyncio.timeout(self._upstream.limits.first_byte_seconds):
-                return await self._upstream.session.request(
-                    outgoing.method,
-                    URL(self._url, encoded=True),  # as it is: a proof is for this spelling
-                    headers=fields,
-                    data=outgoing.body or None,
-                    allow_redirects=False,
-                    proxy=self._target.proxy,
-                )
+        return fields
 
-    async def _seen(self, response: aiohttp.ClientResponse) -> tuple[Seen, Challenge | None]:
+    async def _seen(
+        self, response: aiohttp.ClientResponse, sent: Sent
+    ) -> tuple[Seen, Challenge | None]:
         status, challenge, wants_nonce = response.status, None, False
         if nonce := response.headers.get("DPoP-Nonce"):
             self._upstream.take_nonce(self._url, nonce)
         if status in _JUDGED:
             fields = _joined(response)
-            challenge = bearer_challenge(fields.get("www-authenticate", ""))
+            challenge = bearer_challenge(fields.get("www-authenticate", ""), mask=sent.mask)
             wants_nonce = wants_dpop_nonce(HttpResponse(status, fields, b"", self._url))
         media = is_passable(response.headers.get("Content-Type", ""))
         if self._target.is_auth_error is not None and media == "json":
@@ -341,6 +362,7 @@ class _Exchange:
             response=response,
             limits=self._upstream.limits,
             held=self._held,
+            mask=sent.mask,
         )
 
     async def _act(

@@ -21,6 +21,7 @@ from harbor_oauth.errors import (
     TransportError,
 )
 from harbor_oauth.protocol.http import HttpResponse, refuse_redirect
+from harbor_oauth.protocol.masking import NOTHING_SENT, Mask
 from harbor_oauth.protocol.oauth_error import clean
 from harbor_oauth.secret import Secret
 
@@ -54,22 +55,32 @@ class Members:
         values: The members.
         what: Whose object it is, for errors.
         requirement: The rule it has to follow, for errors.
+        mask: Masks the secrets of the request that is answered.
     """
 
     values: Mapping[str, object] = attrs.field(repr=False)
     what: str
     requirement: str
+    mask: Mask = NOTHING_SENT
 
     def text(self, name: str) -> str | None:
-        """Return a string, or None where it is absent.
+        """Return a string with what was sent masked, or None where it is absent.
 
         Raises:
             MalformedResponseError: It is something else.
         """
-        value = self.values.get(name)
-        if value is not None and not isinstance(value, str):
+        value = self.given(name)
+        return value and self.mask(value)
+
+    def given(self, name: str) -> str | None:
+        """Return a string as it came, for what becomes a secret; None where it is absent.
+
+        Raises:
+            MalformedResponseError: It is something else.
+        """
+        if not isinstance(self.values.get(name), str | None):
             self.refuse(f"has a {name} that is not a string")
-        return value
+        return cast("str | None", self.values.get(name))
 
     def required(self, name: str) -> str:
         """Return a string that must be there and not be empty."""
@@ -77,12 +88,13 @@ class Members:
 
     def secret(self, name: str) -> Secret | None:
         """Return a secret of printable ASCII; empty is the same as absent."""
-        value = self.text(name)
-        if not value:
+        # Wrapped at once: an error shows the variables of the frames that it passes.
+        secret = Secret(self.given(name) or "")
+        if not secret:
             return None
-        if not _PRINTABLE.fullmatch(value):
+        if not _PRINTABLE.fullmatch(secret.reveal()):
             self.refuse(f"has a {name} with impossible characters")
-        return Secret(value)
+        return secret
 
     def texts(self, name: str) -> tuple[str, ...] | None:
         """Return an array of strings, or None where it is absent."""
@@ -91,7 +103,7 @@ class Members:
             return None
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             self.refuse(f"has a {name} that is not an array of strings")
-        return tuple(cast("list[str]", value))
+        return tuple(self.mask(item) for item in cast("list[str]", value))
 
     def flag(self, name: str) -> bool:
         """Return a boolean that is false where it is absent."""
@@ -147,11 +159,14 @@ def read_members(
         # Raised below, outside this block: a decoder's error quotes the body.
         values = None
     if not isinstance(values, dict):
+        del values
         raise MalformedResponseError(
             f"The {what} at {response.endpoint} did not answer with a JSON object.",
             requirement=requirement,
         )
-    return Members(cast("dict[str, object]", values), f"answer of the {what}", requirement)
+    return Members(
+        cast("dict[str, object]", values), f"answer of the {what}", requirement, response.mask
+    )
 
 
 def _json(body: bytes) -> object:
@@ -216,7 +231,7 @@ def retry_after(response: HttpResponse, *, now: float | None = None) -> float | 
 
 
 def oauth_error(response: HttpResponse, members: Members | None) -> tuple[str, str | None] | None:
-    """Return `error` and `error_description`, cleaned, if the body is an OAuth error.
+    """Return `error` and `error_description`, fit to show, if the body is an OAuth error.
 
     With a status of a server that cannot answer now, only the codes of
     RFC 6749 §5.2 count: many frameworks put an `error` of their own there.
@@ -228,8 +243,10 @@ def oauth_error(response: HttpResponse, members: Members | None) -> tuple[str, s
     if unavailable and error not in _DEFINITE:
         return None
     description = members.values.get("error_description")
-    text = clean(description) if isinstance(description, str) else ""
-    return clean(error, 64), text or None
+    text = clean(description, mask=members.mask) if isinstance(description, str) else ""
+    # A code that RFC 6749 defines is its own word, whatever a secret looks like.
+    code = error if error in _DEFINITE else clean(error, 64, mask=members.mask)
+    return code, text or None
 
 
 def read_authorization(

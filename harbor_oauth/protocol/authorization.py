@@ -18,6 +18,7 @@ from harbor_oauth.errors import (
     StateMismatchError,
 )
 from harbor_oauth.protocol._values import frozen_mapping, joined
+from harbor_oauth.protocol.masking import Mask
 from harbor_oauth.protocol.oauth_error import clean
 from harbor_oauth.protocol.pkce import PKCE
 from harbor_oauth.protocol.urls import require_endpoint, with_query
@@ -151,7 +152,8 @@ def parse_authorization_response(query: str, request: AuthorizationRequest) -> S
     # Last of what is judged: it ends the sign-in, and what is no answer must not.
     _check_issuer(response.get("iss"), request)
     if error:
-        raise _refusal(error, response.get("error_description"))
+        sent = Mask((request.state, request.pkce.code_verifier, request.pkce.code_challenge))
+        raise _refusal(error, response.get("error_description"), sent)
     return Secret(code or "")
 
 
@@ -195,8 +197,9 @@ def _check_issuer(iss: str | None, request: AuthorizationRequest) -> None:
         )
 
 
-def _refusal(error: str, description: str | None) -> AuthorizationResponseError:
-    error, description = clean(error, 64), clean(description or "") or None
+def _refusal(error: str, description: str | None, sent: Mask) -> AuthorizationResponseError:
+    error = clean(error, 64, mask=sent)
+    description = clean(description or "", mask=sent) or None
     detail = f"{error} ({description})" if description else error
     return AuthorizationResponseError(
         f"The authorization server refused the sign-in: {detail}.",

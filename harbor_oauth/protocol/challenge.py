@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 
 from harbor_oauth.protocol._values import frozen_mapping
+from harbor_oauth.protocol.masking import NOTHING_SENT, Mask
 
 __all__ = ["Challenge", "bearer_challenge", "parse_challenges"]
 
@@ -45,6 +46,25 @@ class Challenge:
     token68: str | None = None
     parameters: Mapping[str, str] = attrs.field(factory=dict, converter=frozen_mapping, hash=False)
 
+    def masked(self, mask: Mask) -> Challenge:
+        """Return the challenge without what its sender was sent.
+
+        A scope or a URL that holds a secret is left out: masked, it would still
+        be asked for.
+
+        Args:
+            mask: Masks the secrets of the request that is answered.
+        """
+        parameters = {name: mask(value) for name, value in self.parameters.items()}
+        for name in ("scope", "resource_metadata"):
+            words = self.parameters.get(name, "").split()
+            if any(mask.is_in(word) for word in words):
+                kept = " ".join(word for word in words if not mask.is_in(word))
+                parameters.pop(name)
+                parameters |= {name: kept} if kept else {}
+        token68 = self.token68 and mask(self.token68)
+        return Challenge(mask(self.scheme), token68, parameters)
+
     @property
     def scope(self) -> tuple[str, ...] | None:
         """The scopes that would be enough (RFC 6750 §3), or None."""
@@ -75,16 +95,20 @@ def parse_challenges(*field_values: str) -> tuple[Challenge, ...]:
     return tuple(challenge for value in field_values for challenge in _challenges(value))
 
 
-def bearer_challenge(*field_values: str) -> Challenge | None:
+def bearer_challenge(*field_values: str, mask: Mask = NOTHING_SENT) -> Challenge | None:
     """Return the first Bearer challenge, else the first DPoP one, else None.
 
     Both carry the parameters that discovery needs (RFC 9449 §7.1).
+
+    Args:
+        field_values: The values of `WWW-Authenticate`.
+        mask: Masks the secrets of the request that is answered.
     """
     challenges = parse_challenges(*field_values)
     for scheme in ("bearer", "dpop"):
         for challenge in challenges:
             if challenge.scheme == scheme:
-                return challenge
+                return challenge.masked(mask) if mask else challenge
     return None
 
 

@@ -136,7 +136,7 @@ def parse_device_authorization(response: HttpResponse, *, now: float) -> DeviceA
 
 
 def _user_code(members: Members) -> str:
-    code = clean(members.required("user_code"), _LONGEST_USER_CODE + 1)
+    code = clean(members.required("user_code"), _LONGEST_USER_CODE + 1, mask=members.mask)
     if not code or len(code) > _LONGEST_USER_CODE:
         members.refuse("has a user_code that nobody could type")
     return code

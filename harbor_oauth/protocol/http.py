@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from harbor_oauth.errors import InsecureEndpointError
+from harbor_oauth.protocol.masking import NOTHING_SENT, Mask, secrets_of
 
 __all__ = [
     "DISCOVERY_TIMEOUT",
@@ -24,6 +25,7 @@ __all__ = [
     "Transport",
     "naming",
     "refuse_redirect",
+    "send",
 ]
 
 TOKEN_TIMEOUT: Final = 10.0
@@ -80,12 +82,15 @@ class HttpResponse:
             joined with a comma and a space (RFC 9110 §5.3).
         body: The decoded octets.
         url: The URL that was asked.
+        request: The request it answers, where that is known: no text of the
+            answer is shown before the secrets of its request are masked.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     url: str
+    request: HttpRequest | None = attrs.field(default=None, kw_only=True, eq=False)
 
     def __repr__(self) -> str:
         """Show status and endpoint; headers and body may hold secrets."""
@@ -96,8 +101,25 @@ class HttpResponse:
         """The URL that was asked, without query: fit for an error message."""
         return _endpoint(self.url)
 
+    @property
+    def mask(self) -> Mask:
+        """Masks what was sent, in any text of this answer."""
+        return NOTHING_SENT if self.request is None else secrets_of(self.request)
+
 
 Transport: TypeAlias = Callable[[HttpRequest], HttpResponse]
+
+
+def send(transport: Transport, request: HttpRequest) -> HttpResponse:
+    """Send a request, and return an answer that knows what it answers.
+
+    Args:
+        transport: How requests are sent.
+        request: The request.
+    """
+    response = transport(request)
+    # A transport that adds fields, such as proofs, knows better what was sent.
+    return response if response.request else attrs.evolve(response, request=request)
 
 
 def refuse_redirect(response: HttpResponse) -> HttpResponse:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from harbor_oauth.protocol.masking import NOTHING_SENT, Mask
+
 __all__ = ["clean"]
 
 _TERMINAL_SEQUENCE: Final = re.compile(
@@ -20,14 +22,18 @@ _TERMINAL_SEQUENCE: Final = re.compile(
 )
 
 
-def clean(text: str, limit: int = 200) -> str:
+def clean(text: str, limit: int = 200, *, mask: Mask = NOTHING_SENT) -> str:
     """Return a peer's text as one short line without invisible characters.
 
     Args:
         text: What the peer sent.
         limit: The most characters to keep.
+        mask: Masks what the peer was sent.
     """
     # Cut before cleaning, so that a megabyte costs nothing.
     text = _TERMINAL_SEQUENCE.sub("", text[: 16 * limit])
     line = " ".join(text.split())
-    return "".join(character for character in line if character.isprintable())[:limit]
+    visible = "".join(character for character in line if character.isprintable())
+    # Masked after invisible characters have gone, which could hide a secret,
+    # and before the cut, which could leave the beginning of one.
+    return mask(visible)[:limit]

@@ -79,7 +79,7 @@ def parse_pushed_response(response: HttpResponse, *, now: float) -> PushedReques
         MalformedResponseError: The answer is not what RFC 9126 §2.2 says.
     """
     members = read_authorization(response, _WHAT, "RFC 9126 §2.2", now=now)
-    request_uri = members.required("request_uri")
+    request_uri = members.given("request_uri") or members.refuse("has no request_uri")
     if not _REQUEST_URI.fullmatch(request_uri):
         members.refuse("has a request_uri that is too long or has impossible characters")
     expires_in = members.seconds("expires_in")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
 import attrs
 
@@ -20,6 +20,7 @@ from harbor_oauth.protocol._answer import (
 from harbor_oauth.protocol._values import frozen_members, joined
 from harbor_oauth.protocol.client_auth import ClientCredentials, authenticated_post
 from harbor_oauth.protocol.http import HttpRequest, HttpResponse, refuse_redirect
+from harbor_oauth.protocol.masking import SHORTEST_FRAGMENT, Mask
 from harbor_oauth.secret import Secret
 
 __all__ = ["TokenResponse", "access_token_request", "parse_token_response", "refresh_request"]
@@ -175,13 +176,22 @@ def parse_token_response(
         _refuse(response, now, mend, token_error)
     members = _mended(read_members(response, _WHAT, _RESPONSE, form=True), mend)
     _check_error(response, members)
+    access_token, refresh_token = _access_token(members), members.secret("refresh_token")
+    # Nothing else in the answer may repeat the new tokens, either; a shorter one
+    # could be a scope's name.
+    issued = Mask(
+        token
+        for token in (access_token, refresh_token)
+        if token and len(token.reveal()) >= SHORTEST_FRAGMENT
+    )
+    members = attrs.evolve(members, mask=members.mask | issued)
     return TokenResponse(
-        access_token=_access_token(members),
+        access_token=access_token,
         token_type=_token_type(members, allowed_token_types),
         expires_at=_expires_at(members.seconds("expires_in"), now),
-        refresh_token=members.secret("refresh_token"),
+        refresh_token=refresh_token,
         scopes=_scopes(members, requested_scopes, scope_separator),
-        extra={name: value for name, value in members.values.items() if name not in _STANDARD},
+        extra=_extra(members),
     )
 
 
@@ -231,10 +241,11 @@ def _check_error(response: HttpResponse, members: Members, *, now: float | None 
 
 
 def _access_token(members: Members) -> Secret:
-    value = members.required("access_token")
-    if not _ACCESS_TOKEN.fullmatch(value):
+    # Wrapped at once: an error shows the variables of the frames that it passes.
+    token = Secret(members.given("access_token") or members.refuse("has no access_token"))
+    if not _ACCESS_TOKEN.fullmatch(token.reveal()):
         members.refuse("has an access_token with impossible characters")
-    return Secret(value)
+    return token
 
 
 def _token_type(members: Members, allowed: frozenset[str]) -> str:
@@ -258,7 +269,17 @@ def _scopes(members: Members, requested: Sequence[str], separator: str) -> tuple
     if value is None:
         return tuple(requested)
     if isinstance(value, list):
-        scopes = members.texts("scope") or ()
+        members.texts("scope")  # refuses what is no array of strings
+        scopes = tuple(value)
     else:
-        scopes = tuple((members.text("scope") or "").replace(separator, " ").split())
-    return tuple(dict.fromkeys(scopes))
+        scopes = tuple((members.given("scope") or "").replace(separator, " ").split())
+    # What repeats a secret names no access, and a masked scope would be asked for
+    # at the next sign-in. A scope that was asked for is no secret.
+    known = frozenset(requested)
+    kept = (scope for scope in scopes if scope in known or not members.mask.is_in(scope))
+    return tuple(dict.fromkeys(kept))
+
+
+def _extra(members: Members) -> dict[str, object]:
+    others = {name: value for name, value in members.values.items() if name not in _STANDARD}
+    return cast("dict[str, object]", members.mask.members(others))

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from werkzeug import Request, Response
 
+from harbor_oauth.testing._echo import echo
+
 __all__ = ["LoopbackServer", "RecordedRequest"]
 
 
@@ -122,11 +124,14 @@ class LoopbackServer(abc.ABC):
 
     Attributes:
         clock: Gives the time in seconds since the epoch, UTC.
+        echo: Repeat the parameters and credentials of each request in every
+            text of its answer, scripted or not.
     """
 
     endpoints: ClassVar[frozenset[str]] = frozenset()
 
     clock: Callable[[], float] = time.time
+    echo: bool = False
     _state: threading.Condition = attrs.field(factory=threading.Condition, init=False)
     _requests: list[RecordedRequest] = attrs.field(factory=list, init=False)
     _scripts: dict[str, deque[Answer]] = attrs.field(factory=lambda: defaultdict(deque), init=False)
@@ -207,6 +212,10 @@ class LoopbackServer(abc.ABC):
             raise ValueError(f"no endpoint {endpoint!r}; there are {sorted(self.endpoints)}")
 
     def _respond(self, request: Request) -> Response:
+        response = self._answered(request)
+        return echo(request, response) if self.echo else response
+
+    def _answered(self, request: Request) -> Response:
         endpoint = self._endpoint(request.path)
         record = _record(endpoint, request)
         with self._state:

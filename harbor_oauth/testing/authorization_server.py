@@ -66,6 +66,8 @@ class AuthorizationServer(OAuthEndpoints):
         client_documents: Documents it need not fetch, such as those of https URLs.
         entropy: Gives that many random bytes.
         canary: A prefix for every secret it makes.
+        echo: Repeat the parameters and credentials of each request in every text
+            of its answer, scripted or not.
         metadata: The server metadata (RFC 8414), to edit; a None member is left out.
         well_known: The paths where it is served, to edit.
         trusted: Whose assertions are taken as a grant; see `trust`.

@@ -44,6 +44,8 @@ class McpServer(ProtectedResource):
         dpop_nonce: What proofs have to hold as `nonce`; empty for nothing.
         advertise: Name the metadata's URL in the challenge (RFC 9728 §5.1).
         challenges: `WWW-Authenticate` field values to send as they are; None for its own.
+        echo: Repeat the credentials of each request in every text of its answer,
+            scripted or not.
         metadata: The resource metadata, to edit; a None member is left out.
         metadata_path: Where it is served; None for nowhere.
     """

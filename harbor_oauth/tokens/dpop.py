@@ -9,7 +9,7 @@ from typing import Final, final
 import attrs
 
 from harbor_oauth.protocol.dpop import dpop_nonce, is_nonce, wants_dpop_nonce
-from harbor_oauth.protocol.http import HttpRequest, HttpResponse, Transport
+from harbor_oauth.protocol.http import HttpRequest, HttpResponse, Transport, send
 from harbor_oauth.protocol.jwt import new_jti
 from harbor_oauth.protocol.urls import origin
 from harbor_oauth.signing import SigningKey, dpop_proof
@@ -115,6 +115,6 @@ class DPoPTransport:
         )
         # RFC 9449 §4.3: a request with two proofs is refused, so this one replaces any.
         others = {name: value for name, value in request.headers.items() if name.lower() != "dpop"}
-        response = self.transport(attrs.evolve(request, headers={**others, _FIELD: proof}))
+        response = send(self.transport, attrs.evolve(request, headers={**others, _FIELD: proof}))
         self.nonces.keep(request.url, dpop_nonce(response))
         return response

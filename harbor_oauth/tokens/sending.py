@@ -18,6 +18,7 @@ from harbor_oauth.errors import LoginRequiredError
 from harbor_oauth.protocol.challenge import Challenge, bearer_challenge
 from harbor_oauth.protocol.dpop import wants_dpop_nonce
 from harbor_oauth.protocol.http import HttpResponse
+from harbor_oauth.protocol.masking import NOTHING_SENT, Mask
 from harbor_oauth.tokens.access_token import AccessToken
 
 __all__ = ["GrantUse", "Sending"]
@@ -83,6 +84,7 @@ class Sending:
     _use: GrantUse
     _sent: AccessToken | None = attrs.field(default=None, init=False)
     _url: str = attrs.field(default="", init=False)
+    _mask: Mask = attrs.field(default=NOTHING_SENT, init=False)
     _refreshed: bool = attrs.field(default=False, init=False)
     _signed_in: bool = attrs.field(default=False, init=False)
     _proved_again: bool = attrs.field(default=False, init=False)
@@ -115,8 +117,9 @@ class Sending:
                 raise
             self._sent = None
             return {}
-        fields = {"Authorization": self._sent.authorization}
-        return fields | dict(self._use.proof(self._sent, method, url))
+        proof = dict(self._use.proof(self._sent, method, url))
+        self._mask = Mask((self._sent.secret, *proof.values()))
+        return {"Authorization": self._sent.authorization, **proof}
 
     def again(self, status: int, headers: Mapping[str, str]) -> bool:
         """Judge an answer; say whether the same request should be sent once more.
@@ -137,10 +140,14 @@ class Sending:
             self._use.nonce(self._url, nonce)
         if status not in {_UNAUTHORIZED, _FORBIDDEN}:
             return False
-        challenge = bearer_challenge(fields.get("www-authenticate", ""))
+        challenge = bearer_challenge(fields.get("www-authenticate", ""), mask=self._mask)
+        wants_nonce = status == _UNAUTHORIZED and self._wants_nonce(fields)
+        # Errors pass this frame from here on, and a server may have repeated the
+        # token in any field.
+        del fields, headers
         if status == _FORBIDDEN:
             return self._forbidden(challenge)
-        if self._wants_nonce(fields):
+        if wants_nonce:
             self._proved_again = True
             return True
         return self._unauthorized(challenge)

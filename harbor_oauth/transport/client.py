@@ -165,7 +165,7 @@ class RequestsTransport:
             self._remember(request, route)
             body = self._read(answer.raw, request, deadline)
             fields = {name.lower(): value for name, value in answer.headers.items()}
-            return HttpResponse(answer.status_code, fields, body, request.url)
+            return HttpResponse(answer.status_code, fields, body, request.url, request=request)
 
     def _read(self, raw: BaseHTTPResponse, request: HttpRequest, deadline: float) -> bytes:
         """Read the decoded body up to the limit.

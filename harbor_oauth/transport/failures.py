@@ -55,4 +55,7 @@ def judged(error: BaseException, request: HttpRequest) -> BaseException:
     ):
         if isinstance(error, kind):
             return failed(request, what, ambiguous=not _never_sent(error))
-    return error
+    # Its traceback leads through the client's frames, whose variables are the
+    # header fields.
+    error.__context__ = None
+    return error.with_traceback(None)
