@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from harbor_oauth.cli.output import note
+from harbor_oauth.protocol.limits import LARGEST_INPUT
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -28,7 +29,8 @@ __all__ = [
     "screen",
 ]
 
-_LIMIT: Final = 64 * 1024
+# What a terminal passes on of a line (termios(3), canonical mode); it drops the rest.
+_LONGEST_LINE: Final = 4095
 
 
 def interactive() -> bool:
@@ -70,15 +72,21 @@ def read_secret(what: str, *, prompt: bool = True) -> Secret:
         prompt: Whether to ask, where somebody can be asked.
     """
     if prompt and interactive():
-        return _secret(click.prompt(what, hide_input=True, err=True))
+        secret = _secret(click.prompt(what, hide_input=True, err=True))
+        if len(secret.reveal().encode()) >= _LONGEST_LINE:
+            raise click.ClickException(
+                f"A terminal takes no more than {_LONGEST_LINE} bytes of a line, and the rest may "
+                "be lost. Give the value on standard input, from a file."
+            )
+        return secret
     try:
-        text = sys.stdin.read(_LIMIT + 1)
+        text = sys.stdin.read(LARGEST_INPUT + 1)
     except UnicodeDecodeError:
         text = None
     if text is None:  # out here: the decoder's error holds what was read
         raise click.ClickException("Standard input is not text in the terminal's encoding.")
-    if len(text) > _LIMIT:
-        raise click.ClickException(f"Standard input holds more than {_LIMIT} characters.")
+    if len(text) > LARGEST_INPUT:
+        raise click.ClickException(f"Standard input holds more than {LARGEST_INPUT} characters.")
     return _secret(text.removesuffix("\n").removesuffix("\r"))
 
 

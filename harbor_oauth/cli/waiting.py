@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from harbor_oauth.cli.output import note, tell
 from harbor_oauth.cli.terminal import interactive, keystrokes
 from harbor_oauth.errors import ProtocolError
+from harbor_oauth.protocol.limits import LARGEST_INPUT
 
 if TYPE_CHECKING:
     from harbor_oauth.fleet.surroundings import ReadKeys
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["clock_face", "waiting"]
 
 _TICK: Final = 0.1
-_LONGEST: Final = 64 * 1024
 
 # What keys without a character send, and some terminals around a paste (ECMA-48 §5.4).
 _CONTROL_SEQUENCE: Final = re.compile(r"\x1b[\[O][0-?]*[ -/]*[@-~]")
@@ -133,7 +133,7 @@ class _Line:
             elif character in _ERASE:
                 self._typed = self._typed[:-1]
             elif character.isprintable():
-                self._typed = (self._typed + character)[:_LONGEST]
+                self._typed = (self._typed + character)[:LARGEST_INPUT]
 
     def _enter(self, submit: Callable[[str], None]) -> None:
         text, self._typed = self._typed, ""

@@ -14,7 +14,8 @@ import attrs
 
 from harbor_oauth.errors import HarborError
 from harbor_oauth.fleet.references import resolve_headers
-from harbor_oauth.protocol.http import METADATA_LIMIT, HttpRequest, HttpResponse, send
+from harbor_oauth.protocol.http import HttpRequest, HttpResponse, send
+from harbor_oauth.protocol.limits import LARGEST_MESSAGE
 
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor
@@ -132,7 +133,7 @@ class _Conversation:
 
     def _send(self, method: str, body: bytes | None) -> HttpResponse:
         request = HttpRequest(
-            method, self._entry.url or "", dict(self._headers), body, limit=METADATA_LIMIT
+            method, self._entry.url or "", dict(self._headers), body, limit=LARGEST_MESSAGE
         )
         if self._entry.grant is not None:
             return self._harbor.request(self._entry.grant, request)

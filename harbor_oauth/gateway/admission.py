@@ -16,6 +16,7 @@ import attrs
 
 from harbor_oauth.errors import ConfigurationError
 from harbor_oauth.gateway.headers import Fields, is_plain
+from harbor_oauth.protocol.limits import excess
 
 __all__ = ["Door", "DuplicateKeyError", "Refusal", "allowed_hosts", "presented_key"]
 
@@ -24,9 +25,6 @@ _METHODS: Final = frozenset({"GET", "POST", "DELETE"})
 # Two of these and two readers may see two requests (RFC 9112 §3.2, §6.3; RFC 9110 §5.3).
 _ONCE: Final = frozenset({"host", "content-length", "content-type", "origin", "sec-fetch-site"})
 _MCP: Final = "mcp-"
-
-_MOST_CHARACTERS: Final = 32 * 1024
-"""Of all names and values together; the HTTP server limits each alone."""
 
 _NOT_FROM_A_PAGE: Final = frozenset({"none", "same-origin"})
 _JSON: Final = re.compile(r"application/json[ \t]*(?:;.*)?", re.IGNORECASE)
@@ -58,7 +56,6 @@ class Refusal:
 
 _REPEATED: Final = Refusal(400, "invalid_request", "A header that may be there once is repeated.")
 _UNREADABLE: Final = Refusal(400, "invalid_request", "An MCP header is not visible ASCII.")
-_TOO_LARGE: Final = Refusal(431, "headers_too_large", "The headers are larger than 32 KiB.")
 _NO_HOST: Final = Refusal(400, "invalid_request", "There is no Host header.")
 _OTHER_HOST: Final = Refusal(
     421,
@@ -91,18 +88,16 @@ class Door:
             fields: Its header fields.
         """
         seen: dict[str, str] = {}
-        characters = 0
         for name, value in fields:
             lowered = name.lower()
-            characters += len(name) + len(value)
             mcp = lowered.startswith(_MCP)
             if lowered in seen and (mcp or lowered in _ONCE):
                 return _REPEATED
             if mcp and not is_plain(value):
                 return _UNREADABLE
             seen[lowered] = value
-        if characters > _MOST_CHARACTERS:
-            return _TOO_LARGE
+        if too_much := excess(fields):
+            return Refusal(431, "headers_too_large", f"You sent {too_much}.")
         return self._not_meant(seen) or _not_served(method, seen)
 
     def _not_meant(self, seen: dict[str, str]) -> Refusal | None:

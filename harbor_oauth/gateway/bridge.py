@@ -16,7 +16,6 @@ import attrs
 
 from harbor_oauth.errors import HarborError, TransportError, UpstreamError
 from harbor_oauth.gateway.answers import rpc_error
-from harbor_oauth.gateway.limits import MIB
 from harbor_oauth.gateway.messages import (
     Parameters,
     header_parameters,
@@ -27,10 +26,10 @@ from harbor_oauth.gateway.messages import (
 )
 from harbor_oauth.gateway.sse import Event, EventReader
 from harbor_oauth.gateway.upstream import Answer, Outgoing, Upstream
+from harbor_oauth.protocol.limits import LARGEST_MESSAGE
 
 __all__ = ["Bridge"]
 
-_LARGEST: Final = 16 * MIB
 _AT_ONCE: Final = 64
 _RESUMPTIONS: Final = 5
 _RETRY: Final = 1.0
@@ -113,8 +112,10 @@ class Bridge:
     # --- from the host ----------------------------------------------------------
 
     async def _take(self, line: bytes | None) -> None:
-        if line is None or len(line) > _LARGEST:
-            await self._refuse(_INVALID_REQUEST, f"A message has more than {_LARGEST} bytes.")
+        if line is None or len(line) > LARGEST_MESSAGE:
+            await self._refuse(
+                _INVALID_REQUEST, f"A message has more than {LARGEST_MESSAGE} bytes."
+            )
             return
         if not line.strip():
             return
@@ -217,7 +218,7 @@ class Bridge:
         if answer.media is None or answer.status not in _OK:
             await self._give(await self._failure(answer, identifier))
             return True
-        body = await answer.read(_LARGEST)
+        body = await answer.read(LARGEST_MESSAGE)
         if method in {"initialize", "tools/list"}:
             self._learn(str(method), _parsed(body), answer)
         await self._give(body)
@@ -225,7 +226,7 @@ class Bridge:
 
     async def _failure(self, answer: Answer, identifier: object) -> bytes:
         """Return the error for an answer that is none; the server's own words if it has some."""
-        body = await answer.read(MIB) if answer.media == "json" else b""
+        body = await answer.read(LARGEST_MESSAGE) if answer.media == "json" else b""
         said = _parsed(body)
         if isinstance(said.get("error"), dict):
             told = answer.mask.members(said["error"])
@@ -318,7 +319,7 @@ class Bridge:
                 if answer.media == "stream":
                     await self._first_event(answer)
                 elif answer.media == "json":
-                    self._learn("initialize", _parsed(await answer.read(MIB)), answer)
+                    self._learn("initialize", _parsed(await answer.read(LARGEST_MESSAGE)), answer)
             initialized = {"jsonrpc": "2.0", "method": "notifications/initialized"}
             await self._notify(json.dumps(initialized).encode(), initialized)
             self._listen()

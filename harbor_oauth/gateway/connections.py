@@ -12,11 +12,12 @@ import aiohttp
 import truststore
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from harbor_oauth.errors import TransportError
+from harbor_oauth.errors import TransportError, UpstreamError
 from harbor_oauth.gateway.limits import KIB, Limits
+from harbor_oauth.protocol.limits import LONGEST_FIELD, LONGEST_TARGET, MOST_FIELDS
 from harbor_oauth.transport.guard import Reach, reach
 
-__all__ = ["as_transport_errors", "open_session"]
+__all__ = ["as_transport_errors", "excess_of", "open_session"]
 
 _READ_BUFFER: Final = 256 * KIB
 _MOST_HOSTS: Final = 1024
@@ -76,11 +77,26 @@ def open_session(limits: Limits) -> aiohttp.ClientSession:
         auto_decompress=False,
         skip_auto_headers=_OWN_FIELDS,
         read_bufsize=_READ_BUFFER,
+        # Above ours, which are looked at when the head is there.
+        max_line_size=2 * LONGEST_TARGET,
+        max_field_size=2 * LONGEST_FIELD,
+        max_headers=2 * MOST_FIELDS,
         timeout=aiohttp.ClientTimeout(
             total=None, sock_connect=limits.connect_seconds, sock_read=None
         ),
         trust_env=False,  # it would read .netrc; proxies are given with each request
     )
+
+
+def excess_of(error: BaseException) -> str | None:
+    """Say what aiohttp found too much of in a head; None where that is not the fault."""
+    seen: list[BaseException | None] = [error, error.__cause__, error.__context__]
+    texts = [str(each) for each in seen if each is not None]
+    if any("Too many headers" in text for text in texts):
+        return f"more than {MOST_FIELDS} header fields"
+    if any("Got more than" in text for text in texts):
+        return f"a header field of more than {LONGEST_FIELD} bytes"
+    return None
 
 
 @contextlib.contextmanager
@@ -93,19 +109,23 @@ def as_transport_errors(what: str, server: str = "The server") -> Iterator[None]
 
     Raises:
         TransportError: The server could not be reached, broke off, or fell silent.
+        UpstreamError: Its head is above a limit.
     """
+    reached, too_much = True, None
     try:
         yield
     except aiohttp.ClientConnectorError as error:
         fault, reached = f"could not be reached ({type(error).__name__})", False
     except TimeoutError:
-        fault, reached = "did not go on in time", True
+        fault = "did not go on in time"
     except (aiohttp.ClientError, OSError) as error:
-        fault, reached = f"{what} ({type(error).__name__})", True
+        fault, too_much = f"{what} ({type(error).__name__})", excess_of(error)
     else:
         return
     # Raised out here: as a context, the client's error would bring its frames
     # along, whose variables are the header fields.
+    if too_much is not None:
+        raise UpstreamError(f"{server} sent {too_much}.")
     if not reached:
         raise TransportError(
             f"{server} {fault}.", next_step="Try again: nothing was sent.", ambiguous=False

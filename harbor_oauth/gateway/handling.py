@@ -23,6 +23,7 @@ from harbor_oauth.gateway.limits import KIB, Limits
 from harbor_oauth.gateway.routing import Route, RoutingError, route
 from harbor_oauth.gateway.sessions import SessionIds
 from harbor_oauth.gateway.upstream import Answer, Outgoing, Upstream
+from harbor_oauth.protocol.limits import excess
 
 __all__ = ["Gateway", "json_response"]
 
@@ -33,6 +34,7 @@ _JSON: Final = {**_ALWAYS, "Content-Type": "application/json"}
 _AT_ONCE: Final = 256 * KIB
 """An answer up to this size is written in one piece."""
 
+_TOO_LARGE: Final = 431
 _READ_FOR_AUDIT: Final = 64 * KIB
 _CALL: Final = "tools/call"
 _SESSION: Final = "mcp-session-id"
@@ -112,6 +114,8 @@ class Gateway:
             status = response.status
         except _RefusedError as refused:
             response, status = refused.response, refused.response.status
+            if status == _TOO_LARGE:
+                response.force_close()
         except asyncio.CancelledError:
             status = 499  # the caller left; nginx's word for it
             raise
@@ -129,6 +133,8 @@ class Gateway:
         refusal = self._door.refusal(request.method, fields)
         if refusal is not None:
             raise _RefusedError(refusal.status, refusal.error, refusal.description)
+        if too_much := excess((), request.raw_path):
+            raise _RefusedError(_TOO_LARGE, "url_too_long", f"You sent {too_much}.")
         own = self._own_answer(request)
         if own is not None:
             return own

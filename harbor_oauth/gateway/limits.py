@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import attrs
 
-__all__ = ["KIB", "MIB", "Limits"]
+from harbor_oauth.protocol.limits import KIB, MIB
 
-KIB: Final = 1024
-MIB: Final = 1024 * KIB
+__all__ = ["KIB", "MIB", "Limits"]
 
 
 @attrs.frozen

@@ -10,6 +10,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,7 @@ from harbor_oauth.errors import ConfigurationError
 from harbor_oauth.gateway.admission import Door, allowed_hosts
 from harbor_oauth.gateway.answers import plain_answer
 from harbor_oauth.gateway.audit import Audit
+from harbor_oauth.gateway.connections import excess_of
 from harbor_oauth.gateway.handling import Gateway, json_response
 from harbor_oauth.gateway.keys import Keys
 from harbor_oauth.gateway.limits import KIB, Limits
@@ -28,6 +30,7 @@ from harbor_oauth.gateway.running import announced
 from harbor_oauth.gateway.upstream import Upstream
 from harbor_oauth.platform.holders import port_holder
 from harbor_oauth.platform.sockets import bind, bind_unix
+from harbor_oauth.protocol.limits import LONGEST_FIELD, LONGEST_TARGET, MOST_FIELDS
 from harbor_oauth.protocol.urls import is_loopback
 
 if TYPE_CHECKING:
@@ -121,7 +124,10 @@ class _Handler(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun")
         error = "invalid_request" if status < _SERVER_ERROR else "failed"
-        response = json_response(status, plain_answer(error, "The request was not understood."))
+        said = "The request was not understood."
+        if exc is not None and (too_much := excess_of(exc)):
+            status, said = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"You sent {too_much}."
+        response = json_response(status, plain_answer(error, said))
         response.force_close()
         return response
 
@@ -202,7 +208,10 @@ def _server(gateway: Gateway, limits: Limits) -> _Server:
         auto_decompress=False,
         keepalive_timeout=_KEEP_ALIVE,
         read_bufsize=_READ_BUFFER,
-        max_headers=100,
+        # Above ours, which are looked at when the head is there.
+        max_line_size=2 * LONGEST_TARGET,
+        max_field_size=2 * LONGEST_FIELD,
+        max_headers=2 * MOST_FIELDS,
     )
 
 

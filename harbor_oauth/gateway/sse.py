@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
-from typing import Final
 
 import attrs
 
 from harbor_oauth.errors import UpstreamError
+from harbor_oauth.protocol.limits import LARGEST_MESSAGE
 
 __all__ = ["Event", "EventReader"]
-
-_LIMIT: Final = 16 * 1024 * 1024
 
 
 @attrs.frozen
@@ -41,7 +39,7 @@ class EventReader:
         retry: Seconds to wait before resuming; None where the stream says nothing.
     """
 
-    def __init__(self, *, limit: int = _LIMIT) -> None:
+    def __init__(self, *, limit: int = LARGEST_MESSAGE) -> None:
         """Begin with nothing."""
         self.last_id: str | None = None
         self.retry: float | None = None

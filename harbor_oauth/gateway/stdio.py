@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import IO, TYPE_CHECKING, Final
 
 from harbor_oauth.gateway.bridge import Bridge
-from harbor_oauth.gateway.limits import KIB, MIB
+from harbor_oauth.gateway.limits import KIB
 from harbor_oauth.gateway.loops import loop_factory
 from harbor_oauth.gateway.upstream import Upstream
+from harbor_oauth.protocol.limits import LARGEST_MESSAGE
 
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["run", "split_lines"]
 
 _CHUNK: Final = 64 * KIB
-_LARGEST: Final = 16 * MIB
 
 Read = Callable[[], Awaitable[bytes]]
 Write = Callable[[bytes], Awaitable[None]]
@@ -63,7 +63,7 @@ async def _bridge(upstream: Upstream, server: str, say: Callable[[str], None]) -
                 main.cancel()
 
         bridge = Bridge(upstream, server, write=write_or_end, say=say)
-        lines = split_lines(read, limit=_LARGEST)
+        lines = split_lines(read, limit=LARGEST_MESSAGE)
         main = asyncio.ensure_future(bridge.run(lines))
         with _ended_by_signals(main), contextlib.suppress(asyncio.CancelledError, ConnectionError):
             await main
@@ -92,7 +92,9 @@ async def split_lines(read: Read, *, limit: int) -> AsyncIterator[bytes | None]:
         if len(buffer) > limit:
             buffer.clear()
             skipping = True
-    if buffer:
+    if skipping:  # the end of a line that was too large, and no line of its own
+        yield None
+    elif buffer:
         yield bytes(buffer)
 
 

@@ -29,6 +29,7 @@ from harbor_oauth.gateway.targets import Targets
 from harbor_oauth.protocol.challenge import Challenge, bearer_challenge
 from harbor_oauth.protocol.dpop import wants_dpop_nonce
 from harbor_oauth.protocol.http import HttpResponse
+from harbor_oauth.protocol.limits import excess
 from harbor_oauth.protocol.masking import NOTHING_SENT, Mask, MaskedStream
 
 if TYPE_CHECKING:
@@ -268,6 +269,8 @@ class _Exchange:
         while True:
             sent = await self._credentials()
             response = self._response = await self._send(sent)
+            if too_much := excess(response.headers.items()):
+                raise UpstreamError(f"{self._target.name} sent {too_much}.")
             seen, challenge = await self._seen(response, sent)
             attempt = Attempt(
                 token=bool(sent.tokens),
@@ -312,6 +315,8 @@ class _Exchange:
             raise ConfigurationError(f"{self._target.name} was sent nothing: {error}.") from None
         if outgoing.length is not None and not isinstance(outgoing.body, bytes):
             fields.append(("Content-Length", str(outgoing.length)))
+        if too_much := excess(fields, self._url):
+            raise ConfigurationError(f"The request to {self._target.name} has {too_much}.")
         return fields
 
     async def _seen(

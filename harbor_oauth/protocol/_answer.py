@@ -21,6 +21,7 @@ from harbor_oauth.errors import (
     TransportError,
 )
 from harbor_oauth.protocol.http import HttpResponse, refuse_redirect
+from harbor_oauth.protocol.limits import LONGEST_TOKEN
 from harbor_oauth.protocol.masking import NOTHING_SENT, Mask
 from harbor_oauth.protocol.oauth_error import clean
 from harbor_oauth.secret import Secret
@@ -92,6 +93,8 @@ class Members:
         secret = Secret(self.given(name) or "")
         if not secret:
             return None
+        if len(secret.reveal()) > LONGEST_TOKEN:
+            self.refuse(f"has a {name} of more than {LONGEST_TOKEN} characters")
         if not _PRINTABLE.fullmatch(secret.reveal()):
             self.refuse(f"has a {name} with impossible characters")
         return secret

@@ -18,6 +18,7 @@ from harbor_oauth.errors import (
     StateMismatchError,
 )
 from harbor_oauth.protocol._values import frozen_mapping, joined
+from harbor_oauth.protocol.limits import LARGEST_HEAD, LONGEST_CODE
 from harbor_oauth.protocol.masking import Mask
 from harbor_oauth.protocol.oauth_error import clean
 from harbor_oauth.protocol.pkce import PKCE
@@ -36,8 +37,6 @@ _RESERVED: Final = frozenset(
 _RESPONSE_PARAMETERS: Final = frozenset(
     {"code", "state", "iss", "error", "error_description", "error_uri"}
 )
-_LONGEST_VALUE: Final = 8 * 1024
-_LONGEST_QUERY: Final = 64 * 1024
 _STATE_BYTES: Final = 32
 _VSCHARS: Final = re.compile(r"[\x20-\x7e]+")
 
@@ -162,12 +161,15 @@ def _malformed(message: str) -> MalformedResponseError:
 
 
 def _parameters(query: str) -> dict[str, str]:
-    if len(query) > _LONGEST_QUERY:
-        raise _malformed("The authorization response is too long.")
+    if len(query) > LARGEST_HEAD:
+        raise _malformed(f"The authorization response has more than {LARGEST_HEAD} characters.")
     parameters: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
-        if len(value) > _LONGEST_VALUE:
-            raise _malformed("A parameter of the authorization response is too long.")
+        if len(value) > LONGEST_CODE:
+            raise _malformed(
+                "The authorization response has a parameter of more than "
+                f"{LONGEST_CODE} characters."
+            )
         if name in parameters and name in _RESPONSE_PARAMETERS:
             raise MalformedResponseError(
                 f"The authorization response repeats {name}.", requirement="RFC 6749 §3.1"

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from harbor_oauth.errors import InsecureEndpointError
+from harbor_oauth.protocol.limits import LARGEST_METADATA, LARGEST_TOKEN_ANSWER
 from harbor_oauth.protocol.masking import NOTHING_SENT, Mask, secrets_of
 
 __all__ = [
@@ -30,8 +31,8 @@ __all__ = [
 
 TOKEN_TIMEOUT: Final = 10.0
 DISCOVERY_TIMEOUT: Final = 15.0
-TOKEN_LIMIT: Final = 256 * 1024
-METADATA_LIMIT: Final = 1024 * 1024
+TOKEN_LIMIT: Final = LARGEST_TOKEN_ANSWER
+METADATA_LIMIT: Final = LARGEST_METADATA
 
 
 def _endpoint(url: str) -> str:

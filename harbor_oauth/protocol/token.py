@@ -20,6 +20,7 @@ from harbor_oauth.protocol._answer import (
 from harbor_oauth.protocol._values import frozen_members, joined
 from harbor_oauth.protocol.client_auth import ClientCredentials, authenticated_post
 from harbor_oauth.protocol.http import HttpRequest, HttpResponse, refuse_redirect
+from harbor_oauth.protocol.limits import LONGEST_TOKEN
 from harbor_oauth.protocol.masking import SHORTEST_FRAGMENT, Mask
 from harbor_oauth.secret import Secret
 
@@ -243,6 +244,8 @@ def _check_error(response: HttpResponse, members: Members, *, now: float | None 
 def _access_token(members: Members) -> Secret:
     # Wrapped at once: an error shows the variables of the frames that it passes.
     token = Secret(members.given("access_token") or members.refuse("has no access_token"))
+    if len(token.reveal()) > LONGEST_TOKEN:
+        members.refuse(f"has an access_token of more than {LONGEST_TOKEN} characters")
     if not _ACCESS_TOKEN.fullmatch(token.reveal()):
         members.refuse("has an access_token with impossible characters")
     return token

@@ -13,6 +13,8 @@ from typing import Final
 
 import attrs
 
+from harbor_oauth.protocol.limits import LARGEST_HEAD, MOST_FIELDS
+
 __all__ = [
     "HEAD_LIMIT",
     "RefusedError",
@@ -23,7 +25,7 @@ __all__ = [
 ]
 
 # Octets of request line and fields together.
-HEAD_LIMIT: Final = 8 * 1024
+HEAD_LIMIT: Final = LARGEST_HEAD
 
 _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 
@@ -90,6 +92,8 @@ def read_request(data: bytes) -> Request | None:
     if _BARE_LF.search(head):
         raise RefusedError(HTTPStatus.BAD_REQUEST)
     first, *lines = head.split(b"\r\n")
+    if len(lines) > MOST_FIELDS:
+        raise RefusedError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
     if not end and not lines:
         return None
     # Judged before the head is complete: an HTTP/0.9 request never gets an end.

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from harbor_oauth.errors import ConfigurationError, MalformedResponseError
 from harbor_oauth.protocol.http import HttpRequest, HttpResponse
+from harbor_oauth.protocol.limits import excess
 from harbor_oauth.protocol.urls import origin, require_endpoint
 from harbor_oauth.transport.failures import failed, judged, where
 from harbor_oauth.transport.guard import Guard, is_literal
@@ -103,6 +104,8 @@ class RequestsTransport:
                     f"The value of the header {name!r} has characters that no header may have.",
                     next_step="Check for a line break at the end of a stored secret.",
                 )
+        if too_much := excess(request.headers.items(), request.url):
+            raise ConfigurationError(f"The request to {where(request)} has {too_much}.")
         return self._before_deadline(request)
 
     def _before_deadline(self, request: HttpRequest) -> HttpResponse:
@@ -163,6 +166,10 @@ class RequestsTransport:
             ) as answer,
         ):
             self._remember(request, route)
+            if too_much := excess(answer.headers.items()):
+                raise MalformedResponseError(
+                    f"{where(request)} sent {too_much}.", requirement="size limit"
+                )
             body = self._read(answer.raw, request, deadline)
             fields = {name.lower(): value for name, value in answer.headers.items()}
             return HttpResponse(answer.status_code, fields, body, request.url, request=request)
@@ -179,7 +186,7 @@ class RequestsTransport:
             body += chunk
             if len(body) > request.limit:
                 raise MalformedResponseError(
-                    f"{where(request)} answered with more than {request.limit} bytes",
+                    f"{where(request)} answered with more than {request.limit} bytes.",
                     requirement="size limit",
                 )
             if self._clock() > deadline:

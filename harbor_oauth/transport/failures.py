@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlsplit
 
-from harbor_oauth.errors import TransportError
+from harbor_oauth.errors import MalformedResponseError, TransportError
 from harbor_oauth.protocol.http import HttpRequest
+from harbor_oauth.protocol.limits import LONGEST_FIELD, MOST_FIELDS
 
 __all__ = ["failed", "judged", "where"]
 
@@ -35,6 +36,23 @@ def _never_sent(error: BaseException) -> bool:
     return isinstance(reason, pool.NewConnectionError | pool.ConnectTimeoutError)
 
 
+def _excess(error: BaseException) -> str | None:
+    """Say what the client found too much of, where its own limit was met before ours."""
+    from http.client import HTTPException, LineTooLong  # noqa: PLC0415 - as above
+
+    seen: list[BaseException] = [error]
+    for each in seen:  # grows: the cause is an argument, or a context, or both
+        if isinstance(each, LineTooLong):
+            return f"a header field of more than {LONGEST_FIELD} bytes"
+        if type(each) is HTTPException and str(each).startswith("got more than"):
+            return f"more than {MOST_FIELDS} header fields"
+        linked = (*each.args, each.__cause__, each.__context__)
+        seen += [
+            other for other in linked if isinstance(other, BaseException) and other not in seen
+        ]
+    return None
+
+
 def judged(error: BaseException, request: HttpRequest) -> BaseException:
     """Return what to raise for an error, without a link to it.
 
@@ -44,6 +62,10 @@ def judged(error: BaseException, request: HttpRequest) -> BaseException:
     import requests.exceptions as client  # noqa: PLC0415 - as above
     import urllib3.exceptions as pool  # noqa: PLC0415 - as above
 
+    if too_much := _excess(error):
+        return MalformedResponseError(
+            f"{where(request)} sent {too_much}.", requirement="size limit"
+        )
     for kind, what in (
         (client.SSLError, "did not offer TLS with a certificate that this system trusts"),
         (client.ProxyError, "could not be reached through the proxy"),

@@ -280,11 +280,11 @@ SMUGGLED: dict[str, bytes] = {
     "a handshake of TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 64,
     # Sizes
     "too many headers": head(*(f"X-{n}: y" for n in range(100)), "Content-Length: 2") + b"{}",
-    "a header too long": head("X: " + "y" * 9000, "Content-Length: 2") + b"{}",
-    "a target too long": head("Content-Length: 2", start=f"POST /raw/{'x' * 9000} HTTP/1.1")
+    "a header too long": head("X: " + "y" * 33_000, "Content-Length: 2") + b"{}",
+    "a target too long": head("Content-Length: 2", start=f"POST /raw/{'x' * 33_000} HTTP/1.1")
     + b"{}",
     "headers too large together": head(
-        "Connection: close", *(f"X-{n}: {'y' * 8000}" for n in range(5))
+        "Connection: close", *(f"X-{n}: {'y' * 8000}" for n in range(9))
     ),
 }
 

@@ -317,7 +317,7 @@ def test_repeated(name: str) -> None:
         response(error=""),
         response(code="a\nb"),
         response(code="\u00e9"),
-        response(code=CODE, x="y" * (8 * 1024 + 1)),
+        response(code=CODE, x="y" * (16 * 1024 + 1)),
         response(code="y" * (1024 * 1024)),
         response(code=CODE, **{f"x{n}": "y" * 8000 for n in range(9)}),
     ],
@@ -331,8 +331,8 @@ def test_malformed(query: str) -> None:
 
 
 def test_longest_value() -> None:
-    """A code of exactly 8 KiB is accepted."""
-    code = "y" * (8 * 1024)
+    """A code of exactly 16 KiB is accepted."""
+    code = "y" * (16 * 1024)
     assert parse_authorization_response(response(code=code), REQUEST).reveal() == code
 
 

@@ -72,7 +72,7 @@ HEADS = [
         431,
         f"GET {AWAITED} HTTP/1.1\r\nHost: HOST\r\n" + "A: b\r\n" * 10000 + "\r\n",
     ),
-    ("8 KiB and one", 431, f"GET {AWAITED} HTTP/1.1\r\nHost: HOST\r\nA: {'a' * 8192}\r\n\r\n"),
+    ("64 KiB and one", 431, f"GET {AWAITED} HTTP/1.1\r\nHost: HOST\r\nA: {'a' * 65536}\r\n\r\n"),
     # method and path
     ("HEAD", 405, f"HEAD {AWAITED} HTTP/1.1\r\nHost: HOST\r\n\r\n"),
     ("OPTIONS", 405, f"OPTIONS {AWAITED} HTTP/1.1\r\nHost: HOST\r\n\r\n"),

@@ -44,7 +44,7 @@ def test_a_head_is_read_when_it_is_complete() -> None:
 
 
 def test_a_head_may_fill_the_limit() -> None:
-    """8 KiB pass, one octet more does not."""
+    """64 KiB pass, one octet more does not."""
     start = b"GET / HTTP/1.1\r\nA: "
     full = start + b"a" * (HEAD_LIMIT - len(start) - 4) + b"\r\n\r\n"
     assert read_request(full) is not None

@@ -410,10 +410,8 @@ def test_nobody_listens(refused: str) -> None:
         says(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"),
         says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
         says(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nnot gzip"),
-        says(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n"),
-        says(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n"),
     ],
-    ids=["reset", "closed", "garbage", "short", "chunk", "gzip", "many fields", "long field"],
+    ids=["reset", "closed", "garbage", "short", "chunk", "gzip"],
 )
 def test_a_broken_answer_is_a_transport_error(peer: MakePeer, script: Script) -> None:
     """The text names the host and repeats nothing that was sent."""
