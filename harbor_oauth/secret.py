@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from typing import Any, Final, NoReturn, final
 
 __all__ = ["MASK", "Secret"]
@@ -26,32 +27,34 @@ class Secret:
         's3cret'
     """
 
-    __slots__ = ("_value",)
+    # A function, not the value: tools that copy objects by their slots, or by
+    # `__getstate__`, find nothing that they could write down.
+    __slots__ = ("_read",)
 
     def __init__(self, value: str) -> None:
         """Wrap a value; the wrapper is immutable."""
         if not isinstance(value, str):
             message = f"Secret takes a str, not {type(value).__name__}"
             raise TypeError(message)
-        self._value = value
+        self._read: Callable[[], str] = lambda: value
 
     def reveal(self) -> str:
         """Return the value itself."""
-        return self._value
+        return self._read()
 
     def __bool__(self) -> bool:
         """Say whether the value is not empty."""
-        return bool(self._value)
+        return bool(self._read())
 
     def __eq__(self, other: object) -> bool:
         """Compare with another Secret in constant time."""
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        return hmac.compare_digest(self._read().encode(), other._read().encode())
 
     def __hash__(self) -> int:
         """Hash the value, consistent with equality."""
-        return hash((Secret, self._value))
+        return hash((Secret, self._read()))
 
     def __repr__(self) -> str:
         """Return the mask."""
@@ -68,6 +71,11 @@ class Secret:
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:  # noqa: ANN401 - as object declares it
         """Refuse to be pickled."""
+        message = "a Secret is not pickled; store it in the vault"
+        raise TypeError(message)
+
+    def __getstate__(self) -> NoReturn:
+        """Refuse, as for pickling."""
         message = "a Secret is not pickled; store it in the vault"
         raise TypeError(message)
 

@@ -28,6 +28,7 @@ from harbor_oauth.gateway.limits import KIB, Limits
 from harbor_oauth.gateway.loops import loop_factory
 from harbor_oauth.gateway.running import announced
 from harbor_oauth.gateway.upstream import Upstream
+from harbor_oauth.platform.dumps import forbid_core_dumps
 from harbor_oauth.platform.holders import port_holder
 from harbor_oauth.platform.sockets import bind, bind_unix
 from harbor_oauth.protocol.limits import LONGEST_FIELD, LONGEST_TARGET, MOST_FIELDS
@@ -237,6 +238,7 @@ def run(harbor: Harbor, options: Options, *, ready: Callable[[str], None] = lamb
         ConfigurationError: It cannot listen there, or another one runs already.
     """
     options.check()
+    forbid_core_dumps()  # the memory of this process holds tokens for as long as it runs
     with (
         announced(harbor.settings.home) as listens,
         asyncio.Runner(loop_factory=loop_factory()) as runner,
