@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urljoin
 
 import requests
+from requests.auth import AuthBase
 from requests_oauthlib import OAuth2Session
 
 from harbor_oauth.errors import HarborError
@@ -122,7 +123,7 @@ def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-class _Fields(requests.auth.AuthBase):
+class _Fields(AuthBase):
     """Puts header fields on a request when it is prepared, and shows them to nothing else."""
 
     def __init__(self, fields: dict[str, str]) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from harbor_oauth.cli.output import note
-from harbor_oauth.protocol.limits import LARGEST_INPUT
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -79,6 +78,8 @@ def read_secret(what: str, *, prompt: bool = True) -> Secret:
                 "be lost. Give the value on standard input, from a file."
             )
         return secret
+    from harbor_oauth.fleet.surroundings import LARGEST_INPUT
+
     try:
         text = sys.stdin.read(LARGEST_INPUT + 1)
     except UnicodeDecodeError:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from harbor_oauth.cli.output import note, tell
 from harbor_oauth.cli.terminal import interactive, keystrokes
 from harbor_oauth.errors import ProtocolError
-from harbor_oauth.protocol.limits import LARGEST_INPUT
 
 if TYPE_CHECKING:
     from harbor_oauth.fleet.surroundings import ReadKeys
@@ -121,6 +120,8 @@ class _Line:
             tell(f"\r\x1b[K{line}", nl=False)
 
     def _take(self, typed: str) -> None:
+        from harbor_oauth.fleet.surroundings import LARGEST_INPUT
+
         for character in _CONTROL_SEQUENCE.sub("", typed):
             if self._submit is None or self._answered:
                 return

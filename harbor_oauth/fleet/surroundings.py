@@ -9,8 +9,16 @@ from urllib.parse import urlsplit
 
 from harbor_oauth.platform.console import ReadKeys, keystrokes
 from harbor_oauth.platform.places import configuration_directory
+from harbor_oauth.protocol.limits import LARGEST_INPUT
 
-__all__ = ["ReadKeys", "advice", "configuration_directory", "keystrokes", "user_name"]
+__all__ = [
+    "LARGEST_INPUT",
+    "ReadKeys",
+    "advice",
+    "configuration_directory",
+    "keystrokes",
+    "user_name",
+]
 
 # What Docker and Podman leave in each container.
 _CONTAINER_FILES: Final = ("/.dockerenv", "/run/.containerenv")

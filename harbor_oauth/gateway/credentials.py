@@ -7,6 +7,7 @@ refresh that all who need it share; the rest is done in threads.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -17,6 +18,7 @@ from harbor_oauth.fleet.approvals import check_approved
 from harbor_oauth.fleet.references import resolve
 from harbor_oauth.gateway.targets import Target
 from harbor_oauth.protocol.masking import Mask, credentials
+from harbor_oauth.secret import Secret
 from harbor_oauth.tokens.access_token import AccessToken
 
 if TYPE_CHECKING:
@@ -53,16 +55,22 @@ class Sent:
     def mask(self) -> Mask:
         """Masks every secret among them, in what the server says."""
         sealed = (value for name, value in self.fields.items() if name not in self.public)
-        return Mask(
+        return _mask(
             (
                 *(token.secret for token in self.tokens.values()),
-                *(secret for value in sealed for secret in credentials(value)),
+                *(Secret(secret) for value in sealed for secret in credentials(value)),
             )
         )
 
     def __repr__(self) -> str:
         """Show the names; the values are secrets."""
         return f"Sent({', '.join(self.fields)})"
+
+
+@functools.lru_cache(maxsize=64)
+def _mask(secrets: tuple[Secret, ...]) -> Mask:
+    """Return the mask for some secrets; the same ones go with request after request."""
+    return Mask(secrets)
 
 
 class Credentials:

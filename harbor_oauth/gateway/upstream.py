@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Outgoing", "Upstream"]
 
 _UNAUTHORIZED: Final = 401
+_SESSION: Final = "mcp-session-id"
 _JUDGED: Final = frozenset({401, 403})
 
 
@@ -360,7 +361,11 @@ class _Exchange:
         grant = self._target.grant or next(iter(sent.tokens), None)
         return Answer(
             status=response.status,
-            headers=passed_back(list(response.headers.items())),
+            headers=[
+                # A session's name is the server's own; masked, it would be no name.
+                (name, value if name.lower() == _SESSION else sent.mask(value))
+                for name, value in passed_back(list(response.headers.items()))
+            ],
             media=seen.media if action is Action.PASS else None,
             grant=grant,
             generation=sent.tokens[grant].generation if grant else None,

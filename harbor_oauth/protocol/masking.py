@@ -72,7 +72,7 @@ class Mask:
         'no such token: ********'
     """
 
-    __slots__ = ("_fragments", "_secrets", "_words")
+    __slots__ = ("_fragments", "_octets", "_secrets", "_words")
 
     def __init__(self, secrets: Iterable[str | Secret]) -> None:
         """Keep the secrets; their spellings are made when a text comes."""
@@ -80,6 +80,7 @@ class Mask:
         self._secrets = tuple(Secret(each) for each in dict.fromkeys(plain) if each)
         self._fragments: frozenset[str] | None = None
         self._words: frozenset[str] = frozenset()
+        self._octets: tuple[bytes, ...] | None = None
 
     def __repr__(self) -> str:
         """Show how many secrets there are, and none of them."""
@@ -131,14 +132,16 @@ class Mask:
 
     def octets(self) -> tuple[bytes, ...]:
         """Return the spellings in which a whole secret is found in octets."""
-        return tuple(
-            dict.fromkeys(
-                spelling.encode("utf-8", "surrogatepass")
-                for secret in self._secrets
-                if len(secret.reveal()) >= SHORTEST_FRAGMENT
-                for spelling in _spellings(secret.reveal())
+        if self._octets is None:
+            self._octets = tuple(
+                dict.fromkeys(
+                    spelling.encode("utf-8", "surrogatepass")
+                    for secret in self._secrets
+                    if len(secret.reveal()) >= SHORTEST_FRAGMENT
+                    for spelling in _spellings(secret.reveal())
+                )
             )
-        )
+        return self._octets
 
     def _places(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield where the secrets are, from left to right, without overlaps."""

@@ -12,7 +12,13 @@ import pytest
 
 from harbor_oauth.protocol.challenge import bearer_challenge
 from harbor_oauth.protocol.http import HttpRequest, HttpResponse
-from harbor_oauth.protocol.masking import NOTHING_SENT, SHORTEST_FRAGMENT, Mask, secrets_of
+from harbor_oauth.protocol.masking import (
+    NOTHING_SENT,
+    SHORTEST_FRAGMENT,
+    Mask,
+    MaskedStream,
+    secrets_of,
+)
 from harbor_oauth.protocol.oauth_error import clean
 from harbor_oauth.protocol.token import parse_token_response
 from harbor_oauth.secret import MASK
@@ -175,3 +181,24 @@ def test_a_challenge_asks_for_no_scope_and_no_url_that_holds_a_secret() -> None:
     assert challenge.resource_metadata is None
     assert challenge.error == "insufficient_scope"
     assert challenge.parameters["realm"] == MASK
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 1000])
+def test_a_stream_is_masked_however_it_is_cut(size: int) -> None:
+    """The number of octets stays, and nothing waits that begins no secret."""
+    secret = "s3cret-token-of-some-length"
+    body = f"data: s3cr {secret} s3cret-to {quote(secret)}s {secret[:-1]}\n\n".encode()
+    stream = MaskedStream(Mask([secret]))
+    pieces = [stream.feed(body[start : start + size]) for start in range(0, len(body), size)]
+    masked = b"".join(pieces)
+    assert stream.end() == b""  # the event is whole, and goes out at once
+    assert len(masked) == len(body)
+    assert masked == body.replace(secret.encode(), b"*" * len(secret))
+
+
+def test_the_end_of_a_stream_may_look_like_a_secret() -> None:
+    """What was held back is given at the end."""
+    stream = MaskedStream(Mask(["s3cret-value"]))
+    assert stream.feed(b"a s3cret") == b"a "
+    assert stream.end() == b"s3cret"
+    assert MaskedStream(NOTHING_SENT).feed(b"s3cret") == b"s3cret"
