@@ -31,6 +31,7 @@ from harbor_oauth.protocol.http import (
     Transport,
     naming,
     refuse_redirect,
+    send,
 )
 from harbor_oauth.protocol.metadata import (
     ServerMetadata,
@@ -160,8 +161,9 @@ def _probe(
         "Accept": "application/json, text/event-stream",
     }
     response = refuse_redirect(
-        transport(
-            HttpRequest("POST", url, headers, json.dumps(body).encode(), timeout=DISCOVERY_TIMEOUT)
+        send(
+            transport,
+            HttpRequest("POST", url, headers, json.dumps(body).encode(), timeout=DISCOVERY_TIMEOUT),
         )
     )
     if _is_down(response):
@@ -171,7 +173,7 @@ def _probe(
     if response.status < _CLIENT_ERROR or (message is _LIST and response.status != _UNAUTHORIZED):
         return None, True  # it wants a session first, perhaps, but no token
     challenge = response.headers.get("www-authenticate")
-    return (bearer_challenge(challenge) if challenge else None), False
+    return (bearer_challenge(challenge, mask=response.mask) if challenge else None), False
 
 
 def _is_down(response: HttpResponse) -> bool:
@@ -207,7 +209,7 @@ class _Search:
         transport = naming(self.transport, url)
         unusable: ResourceMismatchError | MalformedResponseError | None = None
         for candidate in candidates:
-            response = transport(metadata_request(candidate))
+            response = send(transport, metadata_request(candidate))
             if _is_missing(response):
                 continue
             try:
@@ -345,7 +347,7 @@ def _published(transport: Transport, issuer: str, *, pkce: bool) -> ServerMetada
     fallback: ServerMetadata | None = None
     unusable: MalformedResponseError | None = None
     for url in server_metadata_urls(issuer):
-        response = transport(metadata_request(url))
+        response = send(transport, metadata_request(url))
         if _is_missing(response):
             continue
         try:

@@ -310,13 +310,20 @@ class _Exchange:
         headers = outgoing.headers
         if self._target.is_auth_error is not None:  # which reads bodies, not codings
             headers = [each for each in headers if each[0].lower() != "accept-encoding"]
+        fields: list[tuple[str, str]] = []
+        fault: str | None = None
         try:
             fields = forwarded(headers, sent.fields)
         except ValueError as error:
-            raise ConfigurationError(f"{self._target.name} was sent nothing: {error}.") from None
+            fault = str(error)
+        # Raised out here: as a context, the error would bring its frames along,
+        # whose variables are the fields.
+        if fault is not None:
+            raise ConfigurationError(f"{self._target.name} was sent nothing: {fault}.")
         if outgoing.length is not None and not isinstance(outgoing.body, bytes):
             fields.append(("Content-Length", str(outgoing.length)))
         if too_much := excess(fields, self._url):
+            del fields
             raise ConfigurationError(f"The request to {self._target.name} has {too_much}.")
         return fields
 

@@ -105,6 +105,12 @@ class DPoPTransport:
         return response
 
     def _send(self, request: HttpRequest) -> HttpResponse:
+        response = send(self.transport, self._proven(request))
+        self.nonces.keep(request.url, dpop_nonce(response))
+        return response
+
+    def _proven(self, request: HttpRequest) -> HttpRequest:
+        """Return a request with its proof; a frame of its own, which no error passes."""
         proof = dpop_proof(
             self.key,
             request.method,
@@ -115,6 +121,4 @@ class DPoPTransport:
         )
         # RFC 9449 §4.3: a request with two proofs is refused, so this one replaces any.
         others = {name: value for name, value in request.headers.items() if name.lower() != "dpop"}
-        response = send(self.transport, attrs.evolve(request, headers={**others, _FIELD: proof}))
-        self.nonces.keep(request.url, dpop_nonce(response))
-        return response
+        return attrs.evolve(request, headers={**others, _FIELD: proof})

@@ -95,15 +95,16 @@ class RequestsTransport:
             MalformedResponseError: The answer is larger than the limit.
         """
         require_endpoint(request.url, "request URL")
-        for name, value in request.headers.items():
-            # HTTP clients put a bad value into their exception's text.
-            if not _FIELD_NAME.fullmatch(name):
-                raise ConfigurationError("A header's name has characters that none may have.")
-            if not _FIELD_VALUE.fullmatch(value):
-                raise ConfigurationError(
-                    f"The value of the header {name!r} has characters that no header may have.",
-                    next_step="Check for a line break at the end of a stored secret.",
-                )
+        # HTTP clients put a bad value into their exception's text. No value is in
+        # a variable here: crash reports show those of each frame.
+        if not all(_FIELD_NAME.fullmatch(name) for name in request.headers):
+            raise ConfigurationError("A header's name has characters that none may have.")
+        bad = [name for name, value in request.headers.items() if not _FIELD_VALUE.fullmatch(value)]
+        if bad:
+            raise ConfigurationError(
+                f"The value of the header {bad[0]!r} has characters that no header may have.",
+                next_step="Check for a line break at the end of a stored secret.",
+            )
         if too_much := excess(request.headers.items(), request.url):
             raise ConfigurationError(f"The request to {where(request)} has {too_much}.")
         return self._before_deadline(request)

@@ -30,6 +30,7 @@ from harbor_oauth.gateway.upstream import Upstream
 from harbor_oauth.integrations.aiohttp import middleware
 from harbor_oauth.integrations.google_auth import Credentials
 from harbor_oauth.integrations.httpx import Auth
+from harbor_oauth.protocol.http import HttpRequest
 from harbor_oauth.protocol.masking import is_secret_name
 from harbor_oauth.settings import ServerEntry
 from harbor_oauth.testing import AuthorizationServer, McpServer, answers
@@ -288,3 +289,26 @@ def test_what_servers_repeat_is_shown_nowhere(  # noqa: PLR0915 - the whole life
         }
     )
     assert not seen, "\n".join(seen)
+
+
+def test_the_frames_of_a_broken_exchange_hold_no_header(
+    make_harbor: Callable[..., Harbor], issuer: AuthorizationServer, mcp: McpServer
+) -> None:
+    """With proofs, with a body above the limit, with a value that no header may have."""
+    issuer.dpop, mcp.require_dpop, mcp.clock = "required", True, issuer.clock
+    harbor, shown = make_harbor(), Shown()
+    harbor.login("practice")
+    for answer in (answers.drop(), answers.oversized(300_000), answers.html("no")):
+        mcp.script("mcp", answer)
+        issuer.script("token", *[answer] * 20)
+        request = HttpRequest("POST", mcp.url, body=json.dumps(LIST).encode(), limit=1000)
+        shown.attempt("request", lambda request=request: harbor.request("practice", request))  # type: ignore[misc]
+        shown.attempt("refresh", lambda: harbor.rejected("practice", harbor.token("practice")))
+    bad = {"Accept": "a", "Authorization": "Bearer s3cret-value\n"}
+    shown.attempt("value", lambda: harbor.transport(HttpRequest("GET", mcp.url, bad)))
+    assert shown.failures >= 5
+    secrets = {*sent_secrets(issuer, mcp), "s3cret-value"}
+    proofs = {each.headers["dpop"] for each in issuer.requests if "dpop" in each.headers}
+    assert proofs
+    seen = {where for secret in secrets | proofs for where, text in shown.texts if secret in text}
+    assert not seen
