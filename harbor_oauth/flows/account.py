@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from harbor_oauth.protocol.http import Transport, send
+from harbor_oauth.protocol.limits import LONGEST_TOKEN
 from harbor_oauth.protocol.masking import Mask
 from harbor_oauth.protocol.oauth_error import clean
 from harbor_oauth.protocol.token import TokenResponse
@@ -38,7 +39,7 @@ def look_up_account(
     if not isinstance(account, str):
         return None
     # The plugin may have read it from anywhere in the answer.
-    return clean(account, _LONGEST, mask=response.mask | Mask([access_token])) or None
+    return _shown(account, response.mask | Mask([access_token]))
 
 
 def account_of(resource: Resource | None, answer: TokenResponse) -> str | None:
@@ -58,4 +59,9 @@ def account_of(resource: Resource | None, answer: TokenResponse) -> str | None:
     if not isinstance(account, str):
         return None
     ours = Mask(token for token in (answer.access_token, answer.refresh_token) if token)
-    return clean(account, _LONGEST, mask=ours) or None
+    return _shown(account, ours)
+
+
+def _shown(account: str, mask: Mask) -> str | None:
+    """Return a name that is fit to show; masked before the cut, which could split a token."""
+    return mask.whole(clean(account, 2 * LONGEST_TOKEN))[:_LONGEST] or None

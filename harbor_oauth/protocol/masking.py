@@ -37,6 +37,8 @@ SHORTEST_FRAGMENT: Final = 8
 # A secret below this is masked only where it is the whole text: three letters
 # are a part of too many words to be told apart from them.
 _SHORTEST_WORD: Final = 4
+# An identifier may well be, or hold, a word as long as a very short secret.
+_SHORTEST_WHOLE: Final = 9
 _SECRET_NAME: Final = re.compile(
     r"token|secret|code|verifier|assertion|passw|passphrase|state|key|credential|request_uri"
     r"|jwt|cookie|session|auth|dpop|signature|nonce",
@@ -107,12 +109,23 @@ class Mask:
             position = end
         return "".join((*parts, text[position:])) if parts else text
 
+    def whole(self, text: str) -> str:
+        """Return a text with a mask in place of each secret that is there as a whole.
+
+        For names and identifiers: vendors make tokens that hold a part of an
+        account's identifier, and a name must stay one.
+        """
+        for octets in self.octets():
+            if len(octets) >= _SHORTEST_WHOLE:
+                text = text.replace(octets.decode("utf-8", "surrogatepass"), MASK)
+        return text
+
     def is_in(self, text: str) -> bool:
         """Say whether a text holds one of the secrets."""
         return bool(self._secrets) and next(self._places(text), None) is not None
 
     def members(self, value: object) -> object:
-        """Return a JSON value with its texts masked.
+        """Return a JSON value with the whole secrets in its texts masked.
 
         Members that are secrets by name stay: a server that does not rotate
         refresh tokens repeats the one it was sent, and it has to be kept.
@@ -120,12 +133,12 @@ class Mask:
         if not self._secrets:
             return value
         if isinstance(value, str):
-            return self(value)
+            return self.whole(value)
         if isinstance(value, list | tuple):
             return [self.members(each) for each in value]
         if isinstance(value, Mapping):
             return {
-                self(str(name)): each if is_secret_name(str(name)) else self.members(each)
+                self.whole(str(name)): each if is_secret_name(str(name)) else self.members(each)
                 for name, each in value.items()
             }
         return value

@@ -12,7 +12,7 @@ from harbor_oauth.errors import TransportError
 from harbor_oauth.flows import look_up_account
 from harbor_oauth.protocol.http import HttpRequest, HttpResponse
 from harbor_oauth.providers import AccountLookup
-from harbor_oauth.secret import Secret
+from harbor_oauth.secret import MASK, Secret
 
 URL = "https://api.example.com/me"
 TOKEN = Secret("cnry-access")
@@ -91,3 +91,16 @@ def test_the_name_is_fit_to_show(sent: object, account: str | None) -> None:
     """It is the peer's text, and goes to a terminal."""
     body = json.dumps({"email": sent}).encode()
     assert look_up_account(saying(body), AccountLookup(ask, email), TOKEN) == account
+
+
+def test_a_name_that_repeats_the_token_is_masked() -> None:
+    """Also where invisible characters stand between its characters."""
+    token = Secret("an-access-token-of-some-length")
+    lookup = AccountLookup(
+        request=lambda _: HttpRequest("GET", "https://api.example/me"),
+        account=lambda response: response.body.decode(),
+    )
+    for said in (token.reveal(), "\u200b".join(token.reveal())):
+        answer = HttpResponse(200, {}, f"Ada {said}".encode(), "https://api.example/me")
+        found = look_up_account(lambda _, answer=answer: answer, lookup, token)  # type: ignore[misc]
+        assert found == f"Ada {MASK}"

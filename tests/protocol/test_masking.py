@@ -134,15 +134,15 @@ def test_what_is_public_in_a_request_stays_readable() -> None:
 
 def test_secrets_in_an_answer_stay_and_other_texts_are_masked() -> None:
     """A server that does not rotate repeats the refresh token, which has to be kept."""
-    mask = Mask(["s3cret-value"])
+    mask = Mask(["s3cret-refresh-token"])
     answer = {
-        "refresh_token": "s3cret-value",
-        "name": "of s3cret-value",
-        "list": ["s3cret-value", {"s3cret-value": 1}],
+        "refresh_token": "s3cret-refresh-token",
+        "name": "of s3cret-refresh-token",
+        "list": ["s3cret-refresh-token", {"s3cret-refresh-token": 1}],
         "count": 3,
     }
     assert mask.members(answer) == {
-        "refresh_token": "s3cret-value",
+        "refresh_token": "s3cret-refresh-token",
         "name": f"of {MASK}",
         "list": [MASK, {MASK: 1}],
         "count": 3,
@@ -157,14 +157,14 @@ def test_granted_scopes_hold_no_token() -> None:
         "access_token": "new-access-token",
         "token_type": "Bearer",
         "scope": "read x-s3cret-value new-access-token",
-        "name": "new-access-token",
+        "name": "of new-access-token",
     }
     response = HttpResponse(
         200, {}, json.dumps(answer).encode(), "https://a.example/", request=request
     )
     token = parse_token_response(response, now=0, requested_scopes=("read",))
     assert token.scopes == ("read",)
-    assert token.extra == {"name": MASK}
+    assert token.extra == {"name": f"of {MASK}"}
     assert token.access_token.reveal() == "new-access-token"
 
 
@@ -202,3 +202,10 @@ def test_the_end_of_a_stream_may_look_like_a_secret() -> None:
     assert stream.feed(b"a s3cret") == b"a "
     assert stream.end() == b"s3cret"
     assert MaskedStream(NOTHING_SENT).feed(b"s3cret") == b"s3cret"
+
+
+def test_an_identifier_that_a_token_holds_a_part_of_stays() -> None:
+    """Some vendors build tokens of the account's identifier; the whole token is masked."""
+    mask = Mask(["sk_live_51H5xAbCdEfGhIj-and-more-of-it"])
+    assert mask.whole("acct_1H5xAbCdEfGhIj") == "acct_1H5xAbCdEfGhIj"
+    assert mask.whole("of sk_live_51H5xAbCdEfGhIj-and-more-of-it") == f"of {MASK}"

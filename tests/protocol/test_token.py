@@ -357,7 +357,12 @@ _DEEP = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
     [
         *(b"", b"<html>cnry-page</html>", b"[]", b'"cnry"', b"null", b"1", b"{}", b"{cnry"),
         *(b'{"access_token": "cnry\xff", "token_type": "Bearer"}', b"\xff\xfe{\x00}\x00"),
-        *(_DEEP, b"[" * 1_000_000, b'{"expires_in": 1%b}' % (b"0" * 5000), gzip.compress(b"{}")),
+        *(
+            _DEEP,
+            b"[" * 1_000_000,
+            b'{"expires_in": 1%b}' % (b"0" * 5000),
+            gzip.compress(b"{}", mtime=0),
+        ),
         b"access_token=cnry&token_type=bearer",
         *({**GOOD, "access_token": value} for value in ("", None, 1, True, ["cnry"], {"a": 1})),
         *({**GOOD, "access_token": f"cnry{tail}"} for tail in ("\n", "\r\nX: y", " ", "\t")),
