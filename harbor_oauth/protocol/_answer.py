@@ -247,7 +247,7 @@ def oauth_error(response: HttpResponse, members: Members | None) -> tuple[str, s
         return None
     description = members.values.get("error_description")
     text = clean(description, mask=members.mask) if isinstance(description, str) else ""
-    # A code that RFC 6749 defines is its own word, whatever a secret looks like.
+    # A code that RFC 6749 defines is kept, although a secret may begin like it.
     code = error if error in _DEFINITE else clean(error, 64, mask=members.mask)
     return code, text or None
 
