@@ -13,6 +13,7 @@ import attrs
 
 from harbor_oauth.errors import ConfigurationError, ProviderUntrustedError
 from harbor_oauth.flows.cache import MetadataCache
+from harbor_oauth.protocol.secret_text import access_token_from
 from harbor_oauth.providers import (
     Provider,
     Resource,
@@ -72,7 +73,10 @@ class HarborParts:
         self._vault = vault
         self._transport = transport
         self._clients = dict(clients or {})
-        self._tokens = {name: Secret(value) for name, value in (tokens or {}).items()}
+        self._tokens = {
+            name: access_token_from(value, f"The token given for {name}")
+            for name, value in (tokens or {}).items()
+        }
         self._app = check_server_name(app) if app else None
         self._browser = browser
         self._clock = clock

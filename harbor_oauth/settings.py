@@ -19,6 +19,7 @@ import attrs
 from harbor_oauth.errors import ConfigurationError
 from harbor_oauth.platform.places import configuration_directory, expanded
 from harbor_oauth.protocol.client_metadata import client_id_fault
+from harbor_oauth.protocol.secret_text import access_token_from, client_id_from
 from harbor_oauth.secret import Secret
 
 __all__ = ["CONFIG_VERSION", "ServerEntry", "Settings", "home_directory", "load_settings"]
@@ -97,18 +98,30 @@ class Settings:
         return self.home / "config.toml"
 
     def client_from_environment(self, provider: str) -> tuple[str, Secret | None] | None:
-        """Return `HARBOR_<PROVIDER>_CLIENT_ID` and `_SECRET`, if the id is set."""
+        """Return `HARBOR_<PROVIDER>_CLIENT_ID` and `_SECRET`, if the id is set.
+
+        Raises:
+            ConfigurationError: One of them cannot be what it is said to be.
+        """
         prefix = f"HARBOR_{_variable(provider)}_CLIENT"
         client_id = self.environ.get(f"{prefix}_ID")
         if not client_id:
             return None
         secret = self.environ.get(f"{prefix}_SECRET")
-        return client_id, Secret(secret) if secret else None
+        return (
+            client_id_from(client_id, f"{prefix}_ID"),
+            Secret(client_id_from(secret, f"{prefix}_SECRET")) if secret else None,
+        )
 
     def token_from_environment(self, grant: str) -> Secret | None:
-        """Return `HARBOR_TOKEN_<GRANT>`, if it is set."""
-        value = self.environ.get(f"HARBOR_TOKEN_{_variable(grant)}")
-        return Secret(value) if value else None
+        """Return `HARBOR_TOKEN_<GRANT>`, if it is set.
+
+        Raises:
+            ConfigurationError: It cannot be an access token.
+        """
+        variable = f"HARBOR_TOKEN_{_variable(grant)}"
+        value = self.environ.get(variable)
+        return access_token_from(value, variable) if value else None
 
 
 def _variable(name: str) -> str:
@@ -164,7 +177,13 @@ def load_settings(
         # one a program was started in.
         written = reader.text(harbor, key, f"harbor.{key}")
         if value := environ.get(variable):
-            return _expanded(value).absolute()
+            given = _expanded(value)
+            if not given.is_absolute():
+                raise ConfigurationError(
+                    f"{variable} is not an absolute path; it would be another file in each folder.",
+                    next_step=f"Set {variable} to the whole path, from / on.",
+                )
+            return given
         return (home / _expanded(written)).absolute() if written else None
 
     vault = reader.text(harbor, "vault", "harbor.vault")
@@ -203,7 +222,8 @@ class _Reader:
 
     def content(self) -> str:
         try:
-            return self._path.read_text(encoding="utf-8")
+            # Editors on Windows begin a file with a byte order mark.
+            return self._path.read_text(encoding="utf-8-sig")
         except FileNotFoundError:
             return ""
         except (OSError, UnicodeDecodeError) as error:

@@ -156,14 +156,24 @@ def test_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_counts_its_paths_from_its_own_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The environment counts from where the program was started."""
+    """It does not count from where a program was started."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     text = '[harbor]\nkey_file = "keys/harbor"\n'
     assert load(tmp_path, text).key_file == tmp_path / "keys" / "harbor"
-    named = load(tmp_path, text, HARBOR_VAULT_KEY_FILE="key")
-    assert named.key_file == elsewhere / "key"
+
+
+@pytest.mark.parametrize("variable", ["HARBOR_VAULT_KEY_FILE", "HARBOR_VAULT_PASSPHRASE_FILE"])
+def test_a_variable_names_a_whole_path(tmp_path: Path, variable: str) -> None:
+    """A relative one would be another file in each folder."""
+    with pytest.raises(ConfigurationError, match=f"{variable} is not an absolute path"):
+        load(tmp_path, "", **{variable: "keys/harbor"})
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    """Editors on Windows write one."""
+    assert load(tmp_path, "\ufeff[harbor]\nvault = 'memory'\n").vault == "memory"
 
 
 # --- names in the environment ---------------------------------------------------

@@ -132,7 +132,7 @@ def _change(
         private_directory(path.parent)
         with FileLock(path.with_name("config.lock"), timeout=_LOCK_TIMEOUT):
             _servers_now(settings)  # refuses what must not be rewritten
-            before = path.read_bytes().decode() if path.exists() else ""
+            before = path.read_bytes().decode("utf-8-sig") if path.exists() else ""
             after = _changed(path, before, change)
             if after != before:
                 _check_result(path, after, expected)
@@ -140,9 +140,11 @@ def _change(
     except OSError as error:
         # PermissionError of our own rooms carries a sentence and no errno.
         reason = error.strerror or str(error)
+        step = "Check the directory's owner, mode and free space, or set HARBOR_HOME."
+        if path.is_symlink():
+            step = "Put the file itself there, or set HARBOR_HOME to the directory that has it."
         raise ConfigurationError(
-            f"{path} cannot be written: {reason.rstrip('.')}.",
-            next_step="Check the directory's owner, mode and free space, or set HARBOR_HOME.",
+            f"{path} cannot be written: {reason.rstrip('.')}.", next_step=step
         ) from None
 
 

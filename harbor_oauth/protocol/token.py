@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast
 
@@ -22,6 +21,7 @@ from harbor_oauth.protocol.client_auth import ClientCredentials, authenticated_p
 from harbor_oauth.protocol.http import HttpRequest, HttpResponse, refuse_redirect
 from harbor_oauth.protocol.limits import LONGEST_TOKEN
 from harbor_oauth.protocol.masking import SHORTEST_FRAGMENT, Mask
+from harbor_oauth.protocol.secret_text import ACCESS_TOKEN
 from harbor_oauth.secret import Secret
 
 __all__ = ["TokenResponse", "access_token_request", "parse_token_response", "refresh_request"]
@@ -31,9 +31,6 @@ _RESPONSE: Final = "RFC 6749 §5.1"
 _STANDARD: Final = frozenset({"access_token", "token_type", "expires_in", "refresh_token", "scope"})
 # No token lives longer; beyond it arithmetic with dates begins to fail.
 _LONGEST_LIFE: Final = 1000 * 365 * 86400
-# Narrower than RFC 6749 appendix A.12: the token becomes one word of a header
-# field (RFC 6750 §2.1), so it has no space.
-_ACCESS_TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 
 
 def access_token_request(  # noqa: PLR0913 - each is a part of one request
@@ -246,7 +243,7 @@ def _access_token(members: Members) -> Secret:
     token = Secret(members.given("access_token") or members.refuse("has no access_token"))
     if len(token.reveal()) > LONGEST_TOKEN:
         members.refuse(f"has an access_token of more than {LONGEST_TOKEN} characters")
-    if not _ACCESS_TOKEN.fullmatch(token.reveal()):
+    if not ACCESS_TOKEN.fullmatch(token.reveal()):
         members.refuse("has an access_token with impossible characters")
     return token
 

@@ -14,6 +14,7 @@ from typing import Final
 import attrs
 
 from harbor_oauth.errors import ConfigurationError, VaultRecordError
+from harbor_oauth.protocol.secret_text import one_line
 from harbor_oauth.secret import Secret
 from harbor_oauth.vault.keychain import Keychain, ask_keychain
 from harbor_oauth.vault.names import FIELDS, DocumentedKey, FieldKey, parse_key
@@ -186,4 +187,4 @@ def _remove(
 
 def _value(text: str) -> Secret:
     """Return a value without the line end that pipes leave, as the vault stores it."""
-    return Secret(text.removesuffix("\n").removesuffix("\r"))
+    return Secret(one_line(text))

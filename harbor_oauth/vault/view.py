@@ -7,12 +7,12 @@ as the other.
 
 from __future__ import annotations
 
-import unicodedata
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from harbor_oauth.errors import ConfigurationError, VaultRecordError
+from harbor_oauth.protocol.secret_text import secret_from
 from harbor_oauth.secret import Secret
 from harbor_oauth.vault.names import (
     FIELDS,
@@ -179,12 +179,4 @@ def _with_field(papers: ClientRecord | None, key: FieldKey, text: str) -> Client
 def _checked(key: str, value: Secret | str) -> str:
     """Return a value without the line end that pipes and editors leave."""
     text = value.reveal() if isinstance(value, Secret) else value
-    text = text.removesuffix("\n").removesuffix("\r")
-    if not text:
-        raise ConfigurationError(f"The value for {key!r} is empty; nothing was changed.")
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
-        raise ConfigurationError(
-            f"The value for {key!r} holds a control character; nothing was changed.",
-            next_step="Check that it was copied whole and alone.",
-        )
-    return text
+    return secret_from(text, f"The value for {key!r}").reveal()
