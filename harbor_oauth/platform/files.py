@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import re
+import shlex
 import stat
 import sys
 import tempfile
@@ -27,6 +29,7 @@ __all__ = [
     "is_network_file_system",
     "open_private",
     "private_directory",
+    "read_given",
     "read_private",
     "remove_leftovers",
     "sync_directory",
@@ -37,6 +40,9 @@ __all__ = [
 # same host computer").
 _NETWORK_FILE_SYSTEMS: Final = ("nfs", "cifs", "smb", "afs", "ncpfs", "fuse.sshfs")
 
+_ESCAPE: Final = re.compile(r"\\([0-7]{3})")
+
+_WRITABLE_BY_OTHERS: Final = 0o022
 _WIDER_THAN_OWNER: Final = 0o077
 _ABANDONED: Final = 3600.0
 """Seconds after which a temporary file is left over, where no lock tells."""
@@ -52,7 +58,7 @@ def private_directory(path: Path) -> Path:
     """Make a directory that only its owner can enter, or check the one there.
 
     Args:
-        path: The directory. Missing parents are made as the umask says.
+        path: The directory. Missing parents are made private as well.
 
     Returns:
         The same path.
@@ -61,8 +67,18 @@ def private_directory(path: Path) -> Path:
         PermissionError: It belongs to somebody else, or others may enter it.
         OSError: It cannot be made, or is not a directory.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.mkdir(mode=0o700, exist_ok=True)
+    missing = [path]
+    while not missing[-1].parent.exists():
+        missing.append(missing[-1].parent)
+    for each in reversed(missing):
+        try:
+            each.mkdir(mode=0o700)
+        except FileExistsError:
+            if not each.is_dir():
+                raise
+            continue
+        if sys.platform != "win32":
+            each.chmod(0o700)  # a umask may have taken the owner's own bits
     _check_private(path.stat(), path)
     return path
 
@@ -122,6 +138,58 @@ def read_private(path: Path, *, limit: int) -> bytes:
     if len(data) > limit:
         raise PermissionError(f"{path} is larger than {limit} bytes.")
     return data
+
+
+def read_given(path: Path, *, limit: int) -> bytes:
+    """Read a file that a person or a platform puts there for us to read.
+
+    What the user can change itself is held to the rule of `open_private`. What
+    the user cannot change, or what is reached by a link, is a platform's mount
+    (Docker's secrets have mode 0444, Kubernetes' are links to files of root with
+    mode 0440): it is refused only where others can write the file, or a
+    directory on the way to it.
+
+    Args:
+        path: The file.
+        limit: The most bytes it may hold.
+
+    Raises:
+        PermissionError: Others can write it, or it is larger than `limit`.
+        OSError: It cannot be read.
+    """
+    if sys.platform == "win32":
+        return read_private(path, limit=limit)
+    real = path.resolve(strict=True)
+    for place in {*path.absolute().parents, *real.parents}:
+        _refuse_writable(place.stat(), place)
+    descriptor = os.open(real, os.O_RDONLY | _ALWAYS)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        own = status.st_uid == os.geteuid() and status.st_mode & stat.S_IWUSR
+        mounted = os.fstatvfs(descriptor).f_flag & os.ST_RDONLY or real != path.absolute()
+        if own and not mounted:
+            _check_private(status, path, regular=True)
+        elif not stat.S_ISREG(status.st_mode):
+            raise PermissionError(f"{path} is not a regular file.")
+        _refuse_writable(status, path)
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise PermissionError(f"{path} is larger than {limit} bytes.")
+    return data
+
+
+def _refuse_writable(status: os.stat_result, path: Path) -> None:
+    """Refuse what another user, who is not root, owns or can write.
+
+    In a sticky directory others can add files, and change none of ours.
+    """
+    if status.st_uid not in {0, os.geteuid()}:
+        raise PermissionError(f"{path} belongs to another user.")
+    sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
+    if status.st_mode & _WRITABLE_BY_OTHERS and not sticky:
+        raise PermissionError(
+            f"{path} can be written by other users; run: chmod go-w {shlex.quote(str(path))}"
+        )
 
 
 def atomic_write(path: Path, data: bytes, *, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -252,8 +320,9 @@ def file_system_type(path: Path, mounts: str) -> str:
         left, separator, right = line.partition(" - ")
         if not separator:
             continue
-        # proc(5): the fifth field is the mount point, with octal escapes.
-        point = left.split(" ")[4].encode().decode("unicode_escape")
+        # proc(5): the fifth field is the mount point, in which space, tab, newline
+        # and backslash are octal escapes and nothing else is.
+        point = _ESCAPE.sub(lambda found: chr(int(found[1], 8)), left.split(" ")[4])
         # A later mount on the same point hides the earlier one.
         if len(point) >= len(best) and path.is_relative_to(point):
             best, kind = point, right.split(" ")[0]

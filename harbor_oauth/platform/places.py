@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,8 +16,32 @@ def configuration_directory(environ: Mapping[str, str]) -> Path | None:
     Args:
         environ: The environment.
     """
-    directory = expanded(environ.get("HARBOR_HOME") or "~/.harbor")
-    return None if directory is None else directory.absolute()
+    named = environ.get("HARBOR_HOME")
+    if named:
+        directory = expanded(named)
+        return None if directory is None else directory.absolute()
+    home = _home(environ)
+    return None if home is None else home / ".harbor"
+
+
+def _home(environ: Mapping[str, str]) -> Path | None:
+    """Return the user's home directory; an empty variable counts as unset."""
+    named = environ.get("USERPROFILE" if os.name == "nt" else "HOME")
+    if named:
+        return Path(named).absolute()
+    return expanded("~" if os.environ.get("HOME") != "" else f"~{_user()}")
+
+
+def _user() -> str:
+    """Return the name of the user in the system's own list; empty where there is none."""
+    if sys.platform == "win32":
+        return ""
+    import pwd  # noqa: PLC0415 - on POSIX only, and rarely
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's arbitrary user id
+        return ""
 
 
 def expanded(path: str) -> Path | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from harbor_oauth.errors import VaultError, VaultKeyError, VaultUnavailableError
-from harbor_oauth.platform.files import open_private, read_private, sync_directory
+from harbor_oauth.platform.files import open_private, read_given, sync_directory
 from harbor_oauth.vault.keys import CreatedKey, key_missing
 from harbor_oauth.vault.sealing import KEY_BYTES
 
@@ -57,6 +57,8 @@ class KeyFileKeySource:
         """Make the file, or use the one that was put there."""
         path = self._named({})
         with _refusals():
+            if path.is_symlink():  # as Kubernetes mounts it
+                return CreatedKey(_read(path), {"path": str(path)})
             try:
                 descriptor = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             except FileExistsError:
@@ -116,7 +118,7 @@ def _missing(path: Path, parameters: Mapping[str, str | int]) -> VaultError:
 
 
 def _read(path: Path) -> bytes:
-    text = read_private(path, limit=_LIMIT).strip()
+    text = read_given(path, limit=_LIMIT).strip()
     with contextlib.suppress(ValueError, binascii.Error):
         key = base64.b64decode(text, validate=True)
         if len(key) == KEY_BYTES:

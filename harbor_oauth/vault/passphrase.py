@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from harbor_oauth.errors import VaultError, VaultKeyError, VaultRecordError, VaultUnavailableError
-from harbor_oauth.platform.files import read_private
+from harbor_oauth.platform.files import read_given
+from harbor_oauth.protocol.secret_text import one_line
 from harbor_oauth.secret import Secret
 from harbor_oauth.vault.keys import CreatedKey
 from harbor_oauth.vault.sealing import KEY_BYTES
@@ -121,11 +122,11 @@ def passphrase_file(path: Path) -> Callable[[], Secret]:
 
     def read() -> Secret:
         try:
-            data = read_private(path, limit=_FILE_LIMIT)
+            data = read_given(path, limit=_FILE_LIMIT)
         except OSError as error:
             raise VaultUnavailableError(f"The passphrase file cannot be used: {error}") from error
         with contextlib.suppress(UnicodeDecodeError):
-            return Secret(data.decode().removesuffix("\n").removesuffix("\r"))
+            return Secret(one_line(data.decode()))
         # Not raised from that error, which carries the octets.
         raise VaultKeyError(f"The passphrase in {path} is not UTF-8 text.")
 

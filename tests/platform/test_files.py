@@ -19,6 +19,7 @@ from harbor_oauth.platform.files import (
     is_network_file_system,
     open_private,
     private_directory,
+    read_given,
     read_private,
 )
 
@@ -62,6 +63,85 @@ def test_a_foreign_directory_is_refused(tmp_path: Path) -> None:
     os.chown(path, 12345, 12345)
     with pytest.raises(PermissionError, match="another user"):
         private_directory(path)
+
+
+def test_missing_parents_are_made_private(tmp_path: Path) -> None:
+    """The first to come may be a program whose vault lies two levels down."""
+    made = private_directory(tmp_path / "home" / "apps" / "acme")
+    assert [_mode(each) for each in (made, made.parent, made.parent.parent)] == [0o700] * 3
+
+
+def test_a_umask_takes_nothing_from_the_owner(tmp_path: Path) -> None:
+    """A directory that its owner cannot write in is of no use."""
+    before = os.umask(0o277)
+    try:
+        made = private_directory(tmp_path / "home" / "apps")
+    finally:
+        os.umask(before)
+    assert [_mode(made), _mode(made.parent)] == [0o700] * 2
+
+
+class TestGiven:
+    """Files that a person or a platform puts there to be read."""
+
+    @pytest.mark.parametrize("mode", [0o400, 0o440, 0o444, 0o600])
+    def test_what_others_cannot_write_is_read(self, tmp_path: Path, mode: int) -> None:
+        """Docker mounts secrets with mode 0444, Kubernetes with a group that reads."""
+        path = given(tmp_path / "secret", mode)
+        assert read_given(path, limit=10) == b"given"
+
+    @pytest.mark.parametrize("mode", [0o640, 0o644, 0o620, 0o602, 0o422])
+    def test_what_others_can_write_or_the_user_left_open_is_refused(
+        self, tmp_path: Path, mode: int
+    ) -> None:
+        """The user can change a mode of its own, and the error says how."""
+        path = given(tmp_path / "secret", mode)
+        with pytest.raises(PermissionError, match="chmod"):
+            read_given(path, limit=10)
+
+    def test_links_are_followed(self, tmp_path: Path) -> None:
+        """A directory that links to the newest data, as Kubernetes lays it out."""
+        (tmp_path / "..data-1").mkdir(mode=0o755)
+        (tmp_path / "..data-1").chmod(0o755)
+        given(tmp_path / "..data-1" / "secret", 0o644)
+        (tmp_path / "..data").symlink_to("..data-1")
+        (tmp_path / "secret").symlink_to("..data/secret")
+        assert read_given(tmp_path / "secret", limit=10) == b"given"
+
+    def test_a_directory_that_others_can_write_is_refused(self, tmp_path: Path) -> None:
+        """They could put another file in its place; in a sticky one they could not."""
+        (tmp_path / "open").mkdir()
+        path = given(tmp_path / "open" / "secret", 0o400)
+        link = tmp_path / "link"
+        link.symlink_to(path)
+        (tmp_path / "open").chmod(0o777)
+        for each in (path, link):
+            with pytest.raises(PermissionError, match="open can be written by other users"):
+                read_given(each, limit=10)
+        (tmp_path / "open").chmod(0o1777)
+        assert read_given(path, limit=10) == b"given"
+
+    @_needs_root
+    def test_what_another_user_owns_is_refused(self, tmp_path: Path) -> None:
+        """Its owner can change it."""
+        path = given(tmp_path / "secret", 0o444)
+        os.chown(path, 65534, 65534)
+        with pytest.raises(PermissionError, match="belongs to another user"):
+            read_given(path, limit=10)
+
+    def test_a_large_file_and_a_directory_are_not_read(self, tmp_path: Path) -> None:
+        """Neither is what was meant."""
+        with pytest.raises(PermissionError, match="larger than 4 bytes"):
+            read_given(given(tmp_path / "secret", 0o400), limit=4)
+        with pytest.raises(OSError, match=r"directory|regular"):
+            read_given(tmp_path, limit=4)
+
+
+def given(path: Path, mode: int) -> Path:
+    """Write a file with a mode."""
+    path.write_bytes(b"given")
+    path.chmod(mode)
+    return path
 
 
 def test_a_file_where_the_directory_should_be_is_an_error(tmp_path: Path) -> None:
@@ -228,6 +308,22 @@ not a line of this file
 def test_the_closest_mount_counts(path: str, kind: str) -> None:
     """The longest mount point that holds the path, the last one if it is mounted twice."""
     assert file_system_type(Path(path), _MOUNTS) == kind
+
+
+@pytest.mark.parametrize(
+    ("home", "written"),
+    [
+        ("/home/anna", "/home/anna"),
+        ("/home/jürgen", "/home/jürgen"),
+        ("/home/a b", "/home/a\\040b"),
+        ("/home/a\\b", "/home/a\\134b"),
+        ("/home/\u65e5\u672c", "/home/\u65e5\u672c"),
+    ],
+)
+def test_a_mount_point_has_any_name(home: str, written: str) -> None:
+    """The kernel escapes space, tab, newline and backslash, and nothing else."""
+    mounts = f"21 1 8:1 / / rw - ext4 /dev/sda rw\n60 21 0:50 / {written} rw - nfs4 s:/ rw\n"
+    assert file_system_type(Path(home) / ".harbor", mounts) == "nfs4"
 
 
 def test_this_disk_is_no_network_disk(tmp_path: Path) -> None:

@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from harbor_oauth.errors import VaultKeyError, VaultKeyMissingError, VaultUnavailableError
+from harbor_oauth.errors import (
+    VaultError,
+    VaultKeyError,
+    VaultKeyMissingError,
+    VaultUnavailableError,
+)
 from harbor_oauth.vault.keyfile import KeyFileKeySource
 from harbor_oauth.vault.memory import MemoryStorage
 from harbor_oauth.vault.vault import Vault
@@ -88,15 +93,28 @@ def test_a_key_that_others_can_read_is_refused(path: Path) -> None:
         KeyFileKeySource(path).load("v", {})
 
 
-def test_a_link_is_not_followed(path: Path) -> None:
-    """Neither to a file that is there nor to one that would be made."""
+def test_no_file_is_made_through_a_link(path: Path) -> None:
+    """A link that leads to no file is an error, and stays as it is."""
     elsewhere = path.with_name("elsewhere")
     path.symlink_to(elsewhere)
     source = KeyFileKeySource(path)
     for attempt in (source.probe, lambda: source.create("v"), lambda: source.load("v", {})):
-        with pytest.raises(VaultUnavailableError):
+        with pytest.raises(VaultError):
             attempt()
     assert not elsewhere.exists()
+
+
+def test_a_key_that_a_platform_mounts_is_read(path: Path) -> None:
+    """Kubernetes mounts it as links, with mode 0440 or 0444."""
+    data = path.with_name("..data")
+    data.mkdir()
+    (data / "vault.key").write_bytes(base64.b64encode(b"k" * 32))
+    (data / "vault.key").chmod(0o440)
+    path.symlink_to("..data/vault.key")
+    source = KeyFileKeySource(path)
+    source.probe()
+    assert source.create("v").key == b"k" * 32
+    assert source.load("v", {}) == b"k" * 32
 
 
 def test_the_probe_leaves_nothing(path: Path) -> None:
