@@ -6,9 +6,6 @@ The functions of the top-level module are methods of one default instance.
 from __future__ import annotations
 
 import functools
-import os
-import weakref
-from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -72,15 +69,6 @@ class Harbor(HarborSignIns):
             program agrees to use, besides those the configuration names.
     """
 
-    _reference: str
-
-    def __new__(cls, *_: object, **__: object) -> Self:
-        """Note the new object, so that processes forked from now on know it by reference."""
-        made = super().__new__(cls)
-        made._reference = os.urandom(16).hex()
-        _MADE[made._reference] = made
-        return made
-
     def __enter__(self) -> Self:
         """Return itself; the end of the block closes it."""
         return self
@@ -101,13 +89,6 @@ class Harbor(HarborSignIns):
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         """Return itself, as a copy does."""
         return self
-
-    def __reduce__(self) -> tuple[Callable[..., Harbor], tuple[str, ...]]:
-        """Travel as a reference to this very object, and never with what it holds.
-
-        It leads back to it in this process and in processes forked from it.
-        """
-        return _referenced, (self._reference,)
 
     # --- use ------------------------------------------------------------------
 
@@ -249,25 +230,6 @@ class Harbor(HarborSignIns):
         renamed = self.vault.rename_account(key, label)
         self._tokens_of_vault.forget(key)
         return self._described(renamed)
-
-
-_MADE: Final[weakref.WeakValueDictionary[str, Harbor]] = weakref.WeakValueDictionary()
-
-
-def _referenced(reference: str) -> Harbor:
-    """Return the Harbor that a pickle refers to.
-
-    Raises:
-        ConfigurationError: It was made in a process that this one is no fork of.
-    """
-    found = _MADE.get(reference)
-    if found is None:
-        raise ConfigurationError(
-            "This object belongs to a Harbor that exists in another process only.",
-            next_step="Make it in this process, or without harbor=: it then means the"
-            " Harbor of the module-level functions, which every process has.",
-        )
-    return found
 
 
 def _with(request: HttpRequest, fields: dict[str, str]) -> HttpRequest:

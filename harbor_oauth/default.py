@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from harbor_oauth.client import GrantStatus, Harbor, LogoutResult
+from harbor_oauth.parts import HarborParts
 
 if TYPE_CHECKING:
     from harbor_oauth.session import GrantSession
@@ -27,7 +28,7 @@ __all__ = [
 class _DefaultHarbor(Harbor):
     """The Harbor behind the module-level functions; every process has one of its own."""
 
-    def __reduce__(self) -> tuple[Callable[..., Harbor], tuple[str, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., HarborParts], tuple[str, ...]]:
         """Travel as what it is: another process has its own."""
         return default_harbor, ()
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 
@@ -101,6 +102,16 @@ class HarborParts:
         self._resource_nonces = DPoPNonces()
         self._asking = threading.Lock()
         self._lock = threading.RLock()
+        # Noted now, so that processes forked from here on know it by reference.
+        self._reference = os.urandom(16).hex()
+        _MADE[self._reference] = self
+
+    def __reduce__(self) -> tuple[Callable[..., HarborParts], tuple[str, ...]]:
+        """Travel as a reference to this very object, and never with what it holds.
+
+        It leads back to it in this process and in processes forked from it.
+        """
+        return _referenced, (self._reference,)
 
     @property
     def settings(self) -> Settings:
@@ -365,3 +376,22 @@ class HarborParts:
             self.close()
             self._vault = self._source = None
             return set_vault_aside(self.vault_home, clock=self._clock)
+
+
+_MADE: Final[weakref.WeakValueDictionary[str, HarborParts]] = weakref.WeakValueDictionary()
+
+
+def _referenced(reference: str) -> HarborParts:
+    """Return the Harbor that a pickle refers to.
+
+    Raises:
+        ConfigurationError: It was made in a process that this one is no fork of.
+    """
+    found = _MADE.get(reference)
+    if found is None:
+        raise ConfigurationError(
+            "This object belongs to a Harbor that exists in another process only.",
+            next_step="Make it in this process, or without harbor=: it then means the"
+            " Harbor of the module-level functions, which every process has.",
+        )
+    return found
