@@ -6,6 +6,7 @@ The functions of the top-level module are methods of one default instance.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -14,7 +15,7 @@ import attrs
 from harbor_oauth.errors import ConfigurationError
 from harbor_oauth.protocol.http import send
 from harbor_oauth.sign_ins import HarborSignIns
-from harbor_oauth.tokens.logout import LogoutResult, log_out
+from harbor_oauth.tokens.logout import LogoutResult, log_out, take_back
 from harbor_oauth.tokens.sending import Sending
 from harbor_oauth.tokens.status import GrantStatus, describe
 from harbor_oauth.use import Use
@@ -174,6 +175,44 @@ class Harbor(HarborSignIns):
         )
         self._tokens_of_vault.forget(key)
         return result
+
+    def generation(self, grant: str) -> int:
+        """Return which generation of a grant is stored, counted from 1; 0 for none.
+
+        Args:
+            grant: ``provider[/resource][@account]``.
+        """
+        key = self.vault.resolve(parse_grant_name(grant))
+        return 0 if key is None else self.vault.grant_generation(key)
+
+    def take_back(self, grant: str, generation: int) -> Callable[[], object] | None:
+        """Forget a grant in one generation, which an operation stored that then failed.
+
+        Args:
+            grant: ``provider[/resource][@account]``.
+            generation: What that operation stored; any other stays.
+
+        Returns:
+            What revokes its tokens at their server; None if nothing was forgotten.
+
+        Raises:
+            VaultError: The vault could not be changed.
+        """
+        key = self.vault.resolve(parse_grant_name(grant))
+        if key is None:
+            return None
+        resource = self._resource_of(key)
+        revoke = take_back(
+            self.vault,
+            self.transport,
+            key,
+            resource,
+            generation,
+            clock=self._clock,
+            entropy=self._entropy,
+        )
+        self._tokens_of_vault.forget(key)
+        return revoke
 
     # --- the same, awaited ------------------------------------------------------
 

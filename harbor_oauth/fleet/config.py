@@ -7,7 +7,8 @@ broken or newer than this version is refused before anything is written.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from harbor_oauth.platform.files import atomic_write, private_directory
 from harbor_oauth.platform.locks import FileLock
 from harbor_oauth.settings import CONFIG_VERSION, ServerEntry, Settings, load_settings
 
-__all__ = ["add_server", "check_writable", "remove_server"]
+__all__ = ["add_server", "check_writable", "held_servers", "remove_server"]
 
 _LOCK_TIMEOUT: Final = 10.0
 
@@ -41,12 +42,16 @@ def add_server(settings: Settings, entry: ServerEntry) -> None:
         entry: The server; unknown keys of an older entry are kept.
 
     Raises:
-        ConfigurationError: Somebody else changed that server meanwhile, or
-            the file cannot be read, understood or written; it is unchanged.
+        ConfigurationError: Another program wrote another server of that name
+            meanwhile, or the file cannot be read, understood or written; it is
+            unchanged.
     """
 
     def put(document: Any) -> None:  # noqa: ANN401 - tomlkit's containers have no common type
-        if _servers_now(settings).get(entry.name) != settings.servers.get(entry.name):
+        now = _servers_now(settings).get(entry.name)
+        if now == entry:  # another docking of the same server was quicker
+            return
+        if now != settings.servers.get(entry.name):
             raise ConfigurationError(
                 f"The server {entry.name!r} was changed by another program.",
                 next_step="Look at it with: harbor fleet",
@@ -65,6 +70,18 @@ def add_server(settings: Settings, entry: ServerEntry) -> None:
             table["enabled"] = False
 
     _change(settings, put, entry)
+
+
+@contextmanager
+def held_servers(settings: Settings) -> Iterator[Mapping[str, ServerEntry]]:
+    """Return the servers as they are in the file, which stays so to the end of the block.
+
+    Raises:
+        ConfigurationError: The file cannot be read or understood.
+        OSError: Another program held the file's lock for too long.
+    """
+    with FileLock(settings.config_path.with_name("config.lock"), timeout=_LOCK_TIMEOUT):
+        yield _servers_now(settings)
 
 
 def remove_server(settings: Settings, name: str) -> None:

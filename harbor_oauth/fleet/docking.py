@@ -19,11 +19,12 @@ from harbor_oauth.errors import (
     ServerNotFoundError,
 )
 from harbor_oauth.fleet.approvals import approve
-from harbor_oauth.fleet.config import add_server, check_writable
+from harbor_oauth.fleet.config import add_server, check_writable, held_servers
 from harbor_oauth.fleet.natives import native_servers, plan, scopes_to_ask, undocked, usable
 from harbor_oauth.fleet.references import (
     Reference,
     check_values,
+    grants_of,
     missing,
     parse_reference,
 )
@@ -323,9 +324,11 @@ def _dock(
     signing_in = sign_in is not None and bool(entry.grant) and not usable(harbor, entry, needs)
     with contextlib.ExitStack() as stack:
         if sign_in and signing_in and entry.grant:
-            stack.enter_context(_undone_on_failure(harbor, entry.grant, status))
+            before = status
             scopes = scopes_to_ask(provider, entry.grant, needs, status) if provider else None
             status = sign_in(entry.grant, provider=provider, scopes=scopes)
+            if before is None:
+                stack.enter_context(_undone_on_failure(harbor, entry.grant))
         absent = missing(harbor, [*entry.headers.values(), *entry.env.values()])
         ready = not absent and (entry.grant is None or status is not None)
         tools = count_tools(harbor, entry) if entry.url and ready else None
@@ -335,6 +338,10 @@ def _dock(
             add_server(harbor.settings, entry)
             harbor.reload_settings()
         approve(harbor, entry)
+    if sign_in and entry.grant and status and not harbor.generation(entry.grant):
+        # The docking that had signed in failed, and took its grant back, before
+        # it could see this one's entry.
+        status, signing_in = sign_in(entry.grant, provider=provider, scopes=None), True
     return Docked(
         entry=entry,
         changed=entry != docked,
@@ -353,14 +360,23 @@ def _signing_in(
 
 
 @contextlib.contextmanager
-def _undone_on_failure(harbor: Harbor, grant: str, before: GrantStatus | None) -> Iterator[None]:
-    """End a grant that was made for a docking that did not come about."""
+def _undone_on_failure(harbor: Harbor, grant: str) -> Iterator[None]:
+    """Take back the grant that this docking has just stored, if the docking fails.
+
+    Another docking of the same name may have signed in since, or use this very
+    grant: what it was promised stays.
+    """
+    generation = harbor.generation(grant)
     try:
         yield
     except BaseException:
-        if before is None:
-            with contextlib.suppress(HarborError):
-                harbor.logout(grant)
+        with contextlib.suppress(HarborError, OSError):
+            revoke = None
+            with held_servers(harbor.settings) as servers:
+                if all(grant not in grants_of(entry) for entry in servers.values()):
+                    revoke = harbor.take_back(grant, generation)
+            if revoke is not None:  # without the lock: the server may be slow
+                revoke()
         raise
 
 

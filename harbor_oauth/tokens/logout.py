@@ -18,7 +18,7 @@ from harbor_oauth.tokens.server import RecordedServer
 from harbor_oauth.tokens.status import absent
 from harbor_oauth.vault import GrantKey, Vault, grant_record_name
 
-__all__ = ["LogoutResult", "log_out"]
+__all__ = ["LogoutResult", "log_out", "take_back"]
 
 
 @attrs.frozen
@@ -90,6 +90,48 @@ def log_out(
         reason=reason,
         manage_url=resource.manage_url if resource else None,
     )
+
+
+def take_back(
+    vault: Vault,
+    transport: Transport,
+    key: GrantKey,
+    resource: Resource | None,
+    generation: int,
+    *,
+    clock: Callable[[], float] = time.time,
+    entropy: Callable[[int], bytes] = os.urandom,
+) -> Callable[[], object] | None:
+    """Forget a grant in the one generation that a failed operation stored.
+
+    A later generation is of another sign-in, or of a program that uses the grant
+    already; it stays.
+
+    Args:
+        vault: Where the grant is.
+        transport: How the server is told.
+        key: The grant.
+        resource: Its resource; None when the plugin is gone.
+        generation: What the failed operation stored.
+        clock: Unix seconds, UTC.
+        entropy: A source of random bytes.
+
+    Returns:
+        What revokes the forgotten tokens at their server; None if nothing was forgotten.
+
+    Raises:
+        VaultError: The vault could not be changed.
+    """
+    found = vault.grant(key)
+    if found is None or found[1] != generation:
+        return None
+    if not vault.forget_grant(key, generation=generation):
+        return None
+    told = history.event(grant_record_name(key), clock(), history.LOGOUT, revoked=True)
+    with contextlib.suppress(VaultError):  # the grant is gone; a missing line is no failure
+        vault.apply([told])
+    server = RecordedServer(found[0], resource, transport, DPoPNonces(), clock, entropy)
+    return lambda: _revoke(server)
 
 
 def _revoke(server: RecordedServer) -> str | None:

@@ -9,11 +9,12 @@ from typing import Any
 import attrs
 import pytest
 
-from harbor_oauth.client import Harbor
+from harbor_oauth.client import GrantStatus, Harbor
 from harbor_oauth.errors import (
     AuthorizationResponseError,
     ConfigurationError,
     FlowCancelledError,
+    FlowTimeoutError,
     HarborError,
     InsecureEndpointError,
     InvalidNameError,
@@ -21,6 +22,7 @@ from harbor_oauth.errors import (
     ServerNotFoundError,
     WrongResourceError,
 )
+from harbor_oauth.fleet.config import add_server
 from harbor_oauth.fleet.docking import (
     dock_command,
     dock_provider,
@@ -218,6 +220,88 @@ def test_an_interruption_after_the_sign_in_ends_the_new_grant(
     assert harbor.status() == ()
     assert issuer.revoked
     assert config(harbor) is None
+
+
+class TestTwoAtOnce:
+    """Two dockings of one name: neither ends what the other was promised."""
+
+    @pytest.mark.parametrize("ending", [FlowTimeoutError("Too late."), KeyboardInterrupt()])
+    def test_one_that_never_signed_in_ends_nothing(
+        self, harbor: Harbor, mcp: McpServer, issuer: AuthorizationServer, ending: BaseException
+    ) -> None:
+        """It waited for its browser while another docking succeeded."""
+
+        def give_up(*_: object, **__: object) -> GrantStatus:
+            dock_url(harbor, "real", mcp.url)
+            raise ending
+
+        with pytest.raises(type(ending)):
+            dock_url(harbor, "real", mcp.url, sign_in=give_up)
+        assert issuer.valid(harbor.token("real").reveal())
+        assert issuer.revoked == []
+
+    def test_one_that_signed_in_first_ends_nothing(
+        self, harbor: Harbor, mcp: McpServer, issuer: AuthorizationServer
+    ) -> None:
+        """Another docking uses its grant, and was told so, before it fails."""
+
+        def another_docks_and_then_it_fails() -> None:
+            docked = dock_url(harbor, "real", mcp.url, on_url=refuse_urls)
+            assert not docked.signed_in
+            raise FlowCancelledError("The sign-in was cancelled.")
+
+        with pytest.raises(FlowCancelledError):
+            dock_url(harbor, "real", mcp.url, check=another_docks_and_then_it_fails)
+        assert issuer.valid(harbor.token("real").reveal())
+        assert issuer.revoked == []
+
+    def test_a_later_sign_in_stays(
+        self, harbor: Harbor, mcp: McpServer, issuer: AuthorizationServer
+    ) -> None:
+        """What is stored by then is not what the failed docking stored."""
+
+        def sign_in_again_and_fail() -> None:
+            harbor.login("real", provider=discovered_provider("real", mcp.url))
+            raise FlowCancelledError("The sign-in was cancelled.")
+
+        with pytest.raises(FlowCancelledError):
+            dock_url(harbor, "real", mcp.url, check=sign_in_again_and_fail)
+        assert issuer.valid(harbor.token("real").reveal())
+        assert issuer.revoked == []
+
+    def test_the_same_entry_written_meanwhile_is_a_success(
+        self, harbor: Harbor, mcp: McpServer, issuer: AuthorizationServer
+    ) -> None:
+        """Both are told "Docked", and the grant works."""
+        other = Harbor(environ=harbor.settings.environ, home=harbor.home, browser=issuer.browser)
+
+        def another_docks() -> None:
+            with other:
+                dock_url(other, "real", mcp.url, on_url=refuse_urls)
+
+        docked = dock_url(harbor, "real", mcp.url, check=another_docks)
+        assert harbor.settings.servers == {"real": docked.entry}
+        assert issuer.valid(harbor.token("real").reveal())
+
+    def test_a_grant_that_was_taken_back_is_signed_in_to_again(
+        self,
+        harbor: Harbor,
+        mcp: McpServer,
+        issuer: AuthorizationServer,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """One docking found a grant whose own docking fails before it sees the other's entry."""
+        harbor.login("real", provider=discovered_provider("real", mcp.url))
+        stored = harbor.generation("real")
+
+        def taken_back_then_written(*arguments: Any) -> None:
+            assert harbor.take_back("real", stored) is not None
+            add_server(*arguments)
+
+        monkeypatch.setattr("harbor_oauth.fleet.docking.add_server", taken_back_then_written)
+        docked = dock_url(harbor, "real", mcp.url)
+        assert docked.signed_in
+        assert issuer.valid(harbor.token("real").reveal())
 
 
 def test_an_unwritable_configuration_shows_before_anybody_signs_in(
