@@ -263,11 +263,9 @@ class TokenSource:
                 if future is None:
                     future = Future()
                     future.set_running_or_notify_cancel()  # from now on it cannot be cancelled
+                    self._start(key, future, refused, life)
+                    # Known only once it runs: what nothing finishes keeps every caller waiting.
                     self._flights[key] = future
-                    # Not a daemon: a program that ends waits until the pair is stored.
-                    threading.Thread(
-                        target=self._fly, args=(key, future, refused, life), name=f"harbor-{key}"
-                    ).start()
                     return future
             if refused is None:
                 return future
@@ -275,6 +273,23 @@ class TokenSource:
             token = future.result()
             if token.secret != refused:
                 return future
+
+    def _start(
+        self, key: GrantKey, future: Future[AccessToken], refused: Secret | None, life: float
+    ) -> None:
+        # Not a daemon: a program that ends waits until the pair is stored.
+        thread = threading.Thread(
+            target=self._fly, args=(key, future, refused, life), name=f"harbor-{key}"
+        )
+        try:
+            thread.start()
+        except RuntimeError:  # a limit was met, or the interpreter ends
+            raise TransportError(
+                f"The refresh of {key} could not be started: this process cannot start a thread.",
+                next_step="Try again; the sign-in is intact. Raise the limit of threads or"
+                " memory if it happens again.",
+                ambiguous=False,
+            ) from None
 
     def _fly(
         self, key: GrantKey, future: Future[AccessToken], refused: Secret | None, life: float

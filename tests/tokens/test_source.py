@@ -108,6 +108,47 @@ def test_threads_share_one_refresh(
     assert issuer.reuse_events == []
 
 
+@pytest.mark.parametrize("report", [False, True])
+def test_a_refresh_that_cannot_start_is_an_error_and_no_wait(
+    harbor: Harbor,
+    issuer: AuthorizationServer,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    report: bool,
+) -> None:
+    """A thread that the system refuses leaves nothing behind: the next call refreshes."""
+    harbor.login("practice")
+    old = harbor.token("practice")
+    if not report:
+        clock.advance(3600)
+    start = threading.Thread.start
+
+    def refused(self: threading.Thread) -> None:
+        if self.name.startswith("harbor-practice"):
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        with pytest.raises(TransportError, match="cannot start a thread") as caught:
+            harbor.rejected("practice", old) if report else harbor.token("practice")
+    assert not caught.value.ambiguous
+    assert refreshes(issuer) == 0
+    answered: list[bool] = []
+    again = threading.Thread(
+        target=lambda: answered.append(
+            harbor.rejected("practice", old)
+            if report
+            else issuer.valid(harbor.token("practice").reveal()) is not None
+        ),
+        daemon=True,
+    )
+    again.start()
+    again.join(60)
+    assert answered == [True]
+    assert refreshes(issuer) == 1
+
+
 def test_a_401_refreshes_once_for_all_who_hold_that_token(
     harbor: Harbor, issuer: AuthorizationServer
 ) -> None:
