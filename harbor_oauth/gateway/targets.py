@@ -147,7 +147,7 @@ class Targets:
                 header: found
                 for header, found in references.items()
                 # The grant's own field; a token bound to a key is no bearer's.
-                if header.lower() != "authorization" or found.grant != grant
+                if header.lower() != "authorization" or found.grant is None or found.grant != grant
             },
             is_auth_error=self._quirk(grant),
             entry=entry,

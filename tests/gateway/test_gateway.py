@@ -240,6 +240,31 @@ def test_a_secret_goes_where_its_server_is(
     assert sent == [("first", "blue"), ("second", "blue")]
 
 
+@pytest.mark.parametrize("field", ["Authorization", "authorization"])
+@pytest.mark.parametrize("scheme", ["", "Bearer ", "Basic ", "Token "])
+def test_a_secret_may_be_the_authorization(
+    docked: Harbor,
+    start_gateway: Callable[..., RunningGateway],
+    hostile: Hostile,
+    field: str,
+    scheme: str,
+) -> None:
+    """An API key in `Authorization` is sent as docked, in place of the caller's own."""
+    docked.vault.set("acme-key", "stored")
+    entry = ServerEntry(name="acme", url=hostile.url, headers={field: f"{scheme}vault:acme-key"})
+    add_server(docked.settings, entry)
+    approve(docked, entry)
+    hostile.answer = (200, {"Content-Type": "application/json"}, b"{}")
+    assert start_gateway(docked).post("/acme", LIST).status_code == 200
+    sent = [
+        value
+        for headers, _ in hostile.requests
+        for name, value in headers.items()
+        if name.lower() == "authorization"
+    ]
+    assert sent == [f"{scheme}stored"]
+
+
 def test_a_reference_to_nothing_is_an_error_and_sends_nothing(
     docked: Harbor, start_gateway: Callable[..., RunningGateway], hostile: Hostile
 ) -> None:
