@@ -7,6 +7,7 @@ rooms above turn it into their own errors.
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import os
 import re
@@ -15,7 +16,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,7 @@ __all__ = [
     "check_private",
     "file_system_type",
     "is_network_file_system",
+    "new_file",
     "open_private",
     "private_directory",
     "read_given",
@@ -227,6 +229,62 @@ def atomic_write(path: Path, data: bytes, *, sleep: Callable[[float], None] = ti
     sync_directory(path.parent)
 
 
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Give a private file to fill, which gets its name at the end of the block.
+
+    A crash leaves no file of that name; what an earlier one left is removed.
+
+    Args:
+        path: The file; it must not exist, and is never replaced.
+
+    Yields:
+        The file to fill, of mode 0600, in the same directory.
+
+    Raises:
+        FileExistsError: There is a file of that name.
+        OSError: The file cannot be made.
+    """
+    path.parent.stat()  # or the error would name the temporary file
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    remove_leftovers(path)
+    descriptor, name = _held_temporary(path)
+    draft = Path(name)
+    try:
+        if sys.platform == "win32":  # a file that is open cannot be renamed there
+            os.close(descriptor)
+            yield draft
+            draft.rename(path)  # which replaces nothing there
+        else:
+            yield draft
+            _sync(descriptor)
+            _name(draft, path)
+    finally:
+        _remove(draft)
+        if sys.platform != "win32":
+            os.close(descriptor)
+    sync_directory(path.parent)
+
+
+def _name(draft: Path, path: Path) -> None:
+    """Give a file its name, unless there is one."""
+    try:
+        os.link(draft, path, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links, as memory sticks have
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        draft.rename(path)
+
+
+def _remove(draft: Path) -> None:
+    """Remove a temporary file, and what SQLite keeps beside a database."""
+    for ending in ("", "-journal", "-wal", "-shm"):
+        draft.with_name(draft.name + ending).unlink(missing_ok=True)
+
+
 def remove_leftovers(path: Path) -> None:
     """Remove the temporary files of writers of a file that were killed.
 
@@ -249,12 +307,12 @@ def _lock(descriptor: int, *, wait: bool) -> None:
 def _remove_if_left(path: Path) -> None:
     if sys.platform == "win32":
         if path.stat().st_mtime < time.time() - _ABANDONED:
-            path.unlink()
+            _remove(path)
         return
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         _lock(descriptor, wait=False)
-        path.unlink()
+        _remove(path)
     finally:
         os.close(descriptor)
 

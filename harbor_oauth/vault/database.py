@@ -21,6 +21,7 @@ from harbor_oauth.errors import (
 from harbor_oauth.platform.files import (
     check_private,
     is_network_file_system,
+    new_file,
     open_private,
     private_directory,
     sync_directory,
@@ -160,23 +161,19 @@ class Database:
 
     def _copy(self, source: Connection, path: Path, old: Meta, new: Meta) -> None:
         try:
-            os.close(open_private(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
-            raise VaultUnavailableError(
-                f"{path} exists; it was not changed.", next_step="Name another file."
-            ) from None
-        try:
-            with contextlib.closing(_open(path.absolute(), self._busy_timeout)) as connection:
+            with (
+                new_file(path.absolute()) as draft,
+                contextlib.closing(_open(draft, self._busy_timeout)) as connection,
+            ):
                 source.backup(connection)
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute("BEGIN IMMEDIATE")
                 update_meta(connection, old, new)
                 connection.execute("COMMIT")
-            sync_directory(path.parent)
-        except BaseException:
-            for ending in ("", "-wal", "-shm"):
-                path.with_name(path.name + ending).unlink(missing_ok=True)
-            raise
+        except FileExistsError:
+            raise VaultUnavailableError(
+                f"{path} exists; it was not changed.", next_step="Name another file."
+            ) from None
 
     def beside(self, ending: str) -> Path:
         """Return the file of the same name with an ending."""

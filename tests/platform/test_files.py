@@ -17,6 +17,7 @@ from harbor_oauth.platform.files import (
     check_private,
     file_system_type,
     is_network_file_system,
+    new_file,
     open_private,
     private_directory,
     read_given,
@@ -354,3 +355,56 @@ def test_the_next_writer_removes_what_a_killed_one_left(tmp_path: Path) -> None:
     atomic_write(path, b"second")
     assert set(tmp_path.iterdir()) == {path, others}
     assert path.read_bytes() == b"second"
+
+
+class TestNewFile:
+    """A file that is whole or not there."""
+
+    def test_it_is_named_at_the_end(self, tmp_path: Path) -> None:
+        """Private, and alone."""
+        path = tmp_path / "new"
+        with new_file(path) as draft:
+            draft.write_bytes(b"whole")
+            assert not path.exists()
+        assert path.read_bytes() == b"whole"
+        assert _mode(path) == 0o600
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_a_failure_leaves_nothing(self, tmp_path: Path) -> None:
+        """Neither the file nor its draft."""
+        with pytest.raises(LookupError), new_file(tmp_path / "new"):
+            raise LookupError
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("early", [True, False])
+    def test_nothing_is_replaced(self, tmp_path: Path, early: bool) -> None:
+        """Not even what appears while it is written."""
+        path = tmp_path / "new"
+        if early:
+            path.write_bytes(b"there")
+        with pytest.raises(FileExistsError), new_file(path):
+            path.write_bytes(b"there")
+        assert path.read_bytes() == b"there"
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_a_disk_without_hard_links_will_do(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Memory sticks have none."""
+
+        def refuse(*_: object, **__: object) -> None:
+            raise PermissionError("not permitted")
+
+        monkeypatch.setattr(os, "link", refuse)
+        with new_file(tmp_path / "new") as draft:
+            draft.write_bytes(b"whole")
+        assert (tmp_path / "new").read_bytes() == b"whole"
+
+    def test_a_missing_directory_is_named(self, tmp_path: Path) -> None:
+        """And no temporary file."""
+        with (
+            pytest.raises(FileNotFoundError) as caught,
+            new_file(tmp_path / "missing" / "new"),
+        ):
+            pass
+        assert caught.value.filename == str(tmp_path / "missing")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import signal
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -459,6 +461,35 @@ class TestBackup:
         with pytest.raises(VaultError):
             vault.backup(tmp_path / "copy", _WORDS)
         assert not list(tmp_path.glob("copy*"))
+
+    @pytest.mark.parametrize(
+        "step",
+        [
+            "harbor_oauth.vault.database._open",
+            "harbor_oauth.vault.database.update_meta",
+            "harbor_oauth.platform.files._sync",
+            "harbor_oauth.platform.files._name",
+        ],
+    )
+    def test_a_killed_one_leaves_no_file_and_hinders_no_other(
+        self, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    ) -> None:
+        """Whatever it was doing; the next one removes what is left."""
+        copies = tmp_path / "copies"
+        copies.mkdir()
+        vault.keys()
+        child = os.fork()
+        if child == 0:
+            monkeypatch.setattr(step, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+            with contextlib.suppress(BaseException):
+                vault.backup(copies / "copy", _WORDS)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        assert not (copies / "copy").exists()
+        vault.backup(copies / "copy", _WORDS)
+        assert [file.name for file in copies.iterdir()] == ["copy"]
+        assert self._restored(copies / "copy", tmp_path / "other").get("plain") == Secret("value")
 
     def test_memory_has_none(self, tmp_path: Path) -> None:
         """It says so."""
