@@ -32,7 +32,11 @@ def dock_from(
         everything: Dock all of them; ask nobody.
 
     Returns:
-        What was docked. One that could not be is told, and the others go on.
+        What was docked.
+
+    Raises:
+        Exit: One could not be docked, or was left out. It is named; the others
+            are docked.
     """
     from harbor_oauth.errors import HarborError
     from harbor_oauth.fleet import hosts
@@ -46,8 +50,10 @@ def dock_from(
         note(f"{known.title} has no remote server {which}.")
         return []
     done: list[Docked] = []
+    half_done = False
     for server in servers:
         if server.refused:
+            half_done |= everything
             warn(f"{server.entry} is left out: {server.refused}.")
             for line in server.next_step.splitlines():
                 note(line, "next:")
@@ -57,6 +63,7 @@ def dock_from(
         try:
             docked = dock(server)
         except HarborError as error:
+            half_done = True
             warn(f"{server.name}: {error.message}")
             note(error.next_step, "next:")
             continue
@@ -67,6 +74,8 @@ def dock_from(
         else:  # the host tells letters apart that a server's name does not have
             note(f"harbor connect {name} {docked.entry.name}", "next:")
             note(f"Take {server.entry} out of {known.title}'s file.", "next:")
+    if half_done:  # as every command that did not do all it was asked for
+        raise click.exceptions.Exit(1)
     return done
 
 

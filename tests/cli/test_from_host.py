@@ -54,6 +54,7 @@ def test_all_of_a_host_s_servers(cli: Cli, cursor: Callable[[str], Harbor]) -> N
 def _all_but_one(cli: Cli, harbor: Harbor) -> None:
     ran = cli("dock", "--from", "cursor", "--yes", with_=harbor)
     assert ran.out.splitlines() == ["Docked wiki."]
+    assert ran.code == 1
     assert "keyed is left out: its parameter 'key' may be a secret" in ran.err
     assert "harbor chest set keyed-header" in ran.err
     assert "/mcp?project=a' -H 'HEADER: vault:keyed-header'" in ran.err
