@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ import attrs
 
 from harbor_oauth.errors import ConfigurationError, ProviderUntrustedError
 from harbor_oauth.flows.cache import MetadataCache
+from harbor_oauth.platform.thread_lock import ThreadLock
 from harbor_oauth.protocol.secret_text import access_token_from
 from harbor_oauth.providers import (
     Provider,
@@ -100,8 +100,8 @@ class HarborParts:
         self._found: dict[tuple[str, str], tuple[float, Discovery]] = {}
         self._nonces = DPoPNonces()
         self._resource_nonces = DPoPNonces()
-        self._asking = threading.Lock()
-        self._lock = threading.RLock()
+        self._asking = ThreadLock()
+        self._lock = ThreadLock(reentrant=True)
         # Noted now, so that processes forked from here on know it by reference.
         self._reference = os.urandom(16).hex()
         _MADE[self._reference] = self

@@ -75,6 +75,7 @@ def test_an_error_arrives_as_itself(
     assert (str(arrived), arrived.args, vars(arrived)) == (str(error), error.args, vars(error))
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("pool", ["threads", "forked", "spawned", "multiprocessing"])
 def test_an_error_crosses_a_pool(pool: str) -> None:
     """What a worker raises is what its caller catches, and the pool goes on."""
@@ -100,6 +101,7 @@ def _run_in(pool: str, name: str) -> None:
         executor.submit(raise_example, name).result(timeout=60)
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_an_error_crosses_a_queue() -> None:
     """The reader of a queue gets the error, not an error about it."""
     queue = _FORK.SimpleQueue()

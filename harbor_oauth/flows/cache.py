@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Final
 
+from harbor_oauth.platform.thread_lock import ThreadLock
 from harbor_oauth.protocol.metadata import ServerMetadata
 
 __all__ = ["MetadataCache"]
@@ -29,7 +29,7 @@ class MetadataCache:
     def __init__(self, clock: Callable[[], float]) -> None:
         """Hold nothing."""
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = ThreadLock()
         self._kept: dict[str, tuple[float, ServerMetadata]] = {}
 
     def get(self, issuer: str) -> ServerMetadata | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Final, final
 
 import attrs
 
+from harbor_oauth.platform.thread_lock import ThreadLock
 from harbor_oauth.protocol.dpop import dpop_nonce, is_nonce, wants_dpop_nonce
 from harbor_oauth.protocol.http import HttpRequest, HttpResponse, Transport, send
 from harbor_oauth.protocol.jwt import new_jti
@@ -39,7 +39,7 @@ class DPoPNonces:
         """
         self._limit = limit
         self._newest: dict[str, str] = {}
-        self._lock = threading.Lock()
+        self._lock = ThreadLock()
 
     def get(self, url: str) -> str | None:
         """Return the nonce for a proof that goes to a URL, or None.

@@ -7,13 +7,13 @@ vault's data key and nothing else, so it is made once and never rewritten.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import attrs
 
 from harbor_oauth.errors import VaultKeyMissingError
+from harbor_oauth.platform.thread_lock import ThreadLock
 from harbor_oauth.vault.sealing import KEY_BYTES
 
 __all__ = ["CreatedKey", "KeySource", "MemoryKeySource", "key_missing"]
@@ -83,7 +83,7 @@ class MemoryKeySource:
         """
         self._entropy = entropy
         self._keys: dict[str, bytes] = {}
-        self._lock = threading.Lock()
+        self._lock = ThreadLock()
 
     def probe(self) -> None:
         """Memory needs no proof."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
 
 from harbor_oauth.errors import VaultNotInitializedError, VaultUnavailableError
+from harbor_oauth.platform.thread_lock import ThreadLock
 from harbor_oauth.vault.storage import (
     HISTORY_LIFE,
     HISTORY_LIMIT,
@@ -92,8 +92,8 @@ class MemoryStorage:
 
     def __init__(self) -> None:
         """Begin without a vault."""
-        self._lock = threading.Lock()
-        self._creation = threading.Lock()
+        self._lock = ThreadLock()
+        self._creation = ThreadLock()
         self._meta: Meta | None = None
         self._content = _Content()
         self._leases: dict[str, Lease] = {}

@@ -95,6 +95,7 @@ def test_a_session_keeps_what_was_set(signed_in: Harbor) -> None:
     assert pickled(session).headers["X-Own"] == "kept"
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_worker_uses_the_same_harbor(signed_in: Harbor, mcp: McpServer) -> None:
     """A pool's worker that was forked asks the vault that its parent has."""
     with multiprocessing.get_context("fork").Pool(1) as pool:

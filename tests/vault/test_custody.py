@@ -462,6 +462,7 @@ class TestBackup:
             vault.backup(tmp_path / "copy", _WORDS)
         assert not list(tmp_path.glob("copy*"))
 
+    @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
     @pytest.mark.parametrize(
         "step",
         [
