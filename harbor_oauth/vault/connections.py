@@ -2,6 +2,7 @@
 
 A child must neither use nor close a connection of its parent: SQLite would
 believe to hold locks that are the parent's (sqlite.org/howtocorrupt.html §2.6).
+And no thread is inside SQLite while another one forks: `inside_sqlite`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Final
 
-__all__ = ["ChangeCounter", "Connection", "Connections"]
+from harbor_oauth.errors import VaultUnavailableError
+from harbor_oauth.platform.fork_gate import ForkGate
+
+__all__ = ["ChangeCounter", "Connection", "Connections", "inside_sqlite"]
 
 
 class Connection(sqlite3.Connection):
@@ -34,9 +38,12 @@ class Connection(sqlite3.Connection):
     def __del__(self) -> None:
         """Close, unless a fork brought it here."""
         if getattr(self, "process", None) == os.getpid():
-            self.close()
+            with _gate:
+                self.close()
 
 
+_gate: Final = ForkGate()
+# Only taken inside the gate: a fork takes the gate first, then this.
 _lock: Final = threading.Lock()
 _open: Final[weakref.WeakSet[Connection]] = weakref.WeakSet()
 _at_fork: Final[list[Connection]] = []
@@ -47,6 +54,7 @@ _counters: Final[weakref.WeakSet[ChangeCounter]] = weakref.WeakSet()
 def _before_fork() -> None:
     # The connections of other threads would be freed, and so closed, in the
     # child before any of its own code runs. The references made here stop that.
+    _gate.shut()
     _lock.acquire()
     _at_fork.extend(_open)
 
@@ -54,9 +62,11 @@ def _before_fork() -> None:
 def _after_fork_in_parent() -> None:
     _at_fork.clear()
     _lock.release()
+    _gate.open_in_parent()
 
 
 def _after_fork_in_child() -> None:
+    _gate.open_in_child()
     _inherited.extend(_at_fork)
     _at_fork.clear()
     _open.clear()
@@ -71,6 +81,25 @@ if sys.platform != "win32":
         after_in_parent=_after_fork_in_parent,
         after_in_child=_after_fork_in_child,
     )
+
+
+@contextlib.contextmanager
+def inside_sqlite() -> Iterator[None]:
+    """Hold back forks of this process; every use of SQLite stands in such a block.
+
+    Raises:
+        VaultUnavailableError: This process was forked while another thread of
+            its parent was inside SQLite, where it would hang.
+    """
+    if _gate.broken:
+        raise VaultUnavailableError(
+            "This process was forked while another thread of its parent was using the vault, "
+            "and that thread did not finish in time. The vault cannot be used in this process.",
+            next_step="Start worker processes before the vault is used, or with the start method"
+            " 'spawn' or 'forkserver'.",
+        )
+    with _gate:
+        yield
 
 
 class Connections:
@@ -94,15 +123,16 @@ class Connections:
             file: Device and inode of the file now: a connection to a file that
                 was moved away is not used any more.
         """
-        connection = self._taken(file)
-        try:
-            yield connection
-        finally:
-            with _lock:
-                connection.uses -= 1
-                unwanted = not connection.uses and connection not in self._mine
-            if unwanted:
-                connection.close()
+        with inside_sqlite():
+            connection = self._taken(file)
+            try:
+                yield connection
+            finally:
+                with _lock:
+                    connection.uses -= 1
+                    unwanted = not connection.uses and connection not in self._mine
+                if unwanted:
+                    connection.close()
 
     def close(self) -> None:
         """Close the connections of all threads; the next `use` opens one again.
@@ -110,13 +140,14 @@ class Connections:
         One that its thread is using this moment is closed at the end of that:
         SQLite would go on in memory that is free, and the process would crash.
         """
-        with _lock:
-            unused = [each for each in self._mine if not each.uses]
-            self._mine = weakref.WeakSet()
-            self._local = threading.local()
-        for connection in unused:
-            if connection.process == os.getpid():
-                connection.close()
+        with _gate:
+            with _lock:
+                unused = [each for each in self._mine if not each.uses]
+                self._mine = weakref.WeakSet()
+                self._local = threading.local()
+            for connection in unused:
+                if connection.process == os.getpid():
+                    connection.close()
 
     def _taken(self, file: tuple[int, int]) -> Connection:
         """Return this thread's connection, which counts as used from now on."""
@@ -155,7 +186,7 @@ class ChangeCounter:
         self._connection: Connection | None = None
         self._seen = 0
         self._count = 0
-        with _lock:
+        with _gate, _lock:
             _counters.add(self)
 
     def value(self, file: tuple[int, int]) -> int:
@@ -164,7 +195,7 @@ class ChangeCounter:
         Args:
             file: Device and inode of the file now; another file is a change.
         """
-        with self._lock:
+        with inside_sqlite(), self._lock:
             if self._connection is None or self._connection.file != file:
                 self._open(file)
             assert self._connection is not None  # noqa: S101 - it was just opened
@@ -176,7 +207,7 @@ class ChangeCounter:
 
     def close(self) -> None:
         """Close the connection; the next `value` is another one."""
-        with self._lock:
+        with _gate, self._lock:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None

@@ -26,7 +26,7 @@ from harbor_oauth.platform.files import (
     private_directory,
     sync_directory,
 )
-from harbor_oauth.vault.connections import ChangeCounter, Connection, Connections
+from harbor_oauth.vault.connections import ChangeCounter, Connection, Connections, inside_sqlite
 from harbor_oauth.vault.statements import (
     check_format,
     create_tables,
@@ -133,16 +133,16 @@ class Database:
         for ending in ("", "-journal", "-wal", "-shm"):
             self.beside(f".new{ending}").unlink(missing_ok=True)
         os.close(open_private(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL))
-        connection = _open(draft, self._busy_timeout)
-        try:
+        with (
+            inside_sqlite(),
+            contextlib.closing(_open(draft, self._busy_timeout)) as connection,
+        ):
             create_tables(connection)
             insert_meta(connection, meta)
             connection.execute("COMMIT")
             if read_meta(connection) != meta:
                 raise VaultUnavailableError(f"{draft} does not hold what was written to it.")
             connection.execute("PRAGMA journal_mode = WAL")
-        finally:
-            connection.close()
         draft.rename(self.path)
         sync_directory(self.path.parent)
 
