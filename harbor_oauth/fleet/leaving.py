@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from harbor_oauth.errors import ConfigurationError, HarborError, VaultNotInitializedError
+from harbor_oauth.errors import (
+    ConfigurationError,
+    HarborError,
+    VaultError,
+    VaultNotInitializedError,
+)
 from harbor_oauth.fleet.hosts import disconnect_all
 from harbor_oauth.flows.registration import delete_registration
 from harbor_oauth.tokens.logout import log_out
@@ -25,7 +30,7 @@ __all__ = ["Step", "leave"]
 
 _FILES: Final = (
     *("config.toml", "*.lock", "gateway*", "desktop.ini", "desktop.ini.*"),
-    *("vault.db*", "vault-*", "spill*"),
+    *("vault.db*", "vault-*", "spill*", "leases", "gate"),
     # What a writer that was killed left of one of these.
     *(".config.toml.*.tmp", ".gateway*.tmp", ".vault*.tmp"),
 )
@@ -114,7 +119,9 @@ def leave(
     shared = _Kept(harbor.vault, home)
     yield from _end_vault(harbor, shared, dry_run=dry_run)
     staying = [app for app in apps if _has_grants(app, dry_run=dry_run)]
-    for each in [app for app in apps if app not in staying] + [shared]:
+    going = [app for app in apps if app not in staying] + [shared]
+    for each in going:
+        yield from _await_refreshes(each, dry_run=dry_run)
         yield from _forget_key(each, sparing=bool(staying), dry_run=dry_run)
     for app in apps:
         app.vault.close()
@@ -192,6 +199,17 @@ def _resource(harbor: Harbor, grant: GrantKey) -> Resource | None:
         return harbor.provider(grant.provider).resource(grant.resource)
     except ConfigurationError:  # its plugin is gone; the record is enough
         return None
+
+
+def _await_refreshes(kept: _Kept, *, dry_run: bool) -> Iterator[Step]:
+    """Let each refresh under way find that its grant is gone, and revoke what it was given."""
+    if dry_run or not kept.home.is_dir():
+        return
+    try:
+        kept.vault.await_refreshes()
+    except VaultError as error:
+        said = f"A refresh is not over, and its new tokens may stay valid: {error.message}"
+        yield Step(done=False, sentence=said, next_step=_AT_THE_VENDOR)
 
 
 def _end_registrations(harbor: Harbor, kept: _Kept, *, dry_run: bool) -> Iterator[Step]:

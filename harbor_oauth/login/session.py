@@ -341,6 +341,11 @@ class LoginSession:
         if self._receiver is None:
             raise ConfigurationError("This sign-in is over.", next_step="Begin another.")
         code = self._receiver.wait(timeout)
+        with self._parts.vault.under_way():
+            return self._redeemed(pending, code)
+
+    def _redeemed(self, pending: Pending, code: Secret) -> GrantRecord:
+        """Redeem the code and store the grant."""
         try:
             answer = exchange_code(
                 self._proving(pending),

@@ -53,7 +53,7 @@ class FileLock:
             sleep: Waits between attempts, when there is a timeout.
             clock: Seconds that never go back.
         """
-        self._path = path
+        self.path = path
         self._timeout = timeout
         self._sleep = sleep
         self._clock = clock
@@ -76,7 +76,7 @@ class FileLock:
             raise RuntimeError(message)
         # Known before it is locked, so that a fork at any moment finds it.
         with _forking:
-            descriptor = self._descriptor = open_private(self._path, os.O_RDWR | os.O_CREAT)
+            descriptor = self._descriptor = open_private(self.path, os.O_RDWR | os.O_CREAT)
             _OPEN.add(self)
         try:
             self._wait(descriptor)
@@ -119,7 +119,7 @@ class FileLock:
         while not _try_lock(descriptor):
             left = deadline - self._clock()
             if left <= 0:
-                raise TimeoutError(f"{self._path} is locked by another process.")
+                raise TimeoutError(f"{self.path} is locked by another process.")
             self._sleep(min(pause, left))
             pause = min(pause * 2, _LONGEST_PAUSE)
 

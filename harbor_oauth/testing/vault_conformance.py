@@ -17,6 +17,8 @@ import os
 import string
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 
 import attrs
 import pytest
@@ -29,6 +31,7 @@ from harbor_oauth.errors import (
     VaultLockedError,
     VaultNotInitializedError,
     VaultRecordError,
+    VaultUnavailableError,
 )
 from harbor_oauth.secret import Secret
 from harbor_oauth.vault.keys import CreatedKey, KeySource, MemoryKeySource
@@ -562,6 +565,65 @@ class VaultConformance:
             storage.acquire_lease("name", "a", ttl=45, now=_NOW)
         assert storage.lease_holder("name") is None
 
+    def test_many_share_the_gate(self, storage: Storage, vault: Vault) -> None:
+        """Refreshes of different grants run beside each other."""
+        vault.open()
+        with storage.shared(60), ThreadPoolExecutor(1) as pool:
+            assert pool.submit(_passes, storage.shared).result()
+
+    def test_one_is_alone(self, storage: Storage, vault: Vault) -> None:
+        """Neither others that are alone, nor those that share, run beside it."""
+        vault.open()
+        with storage.alone(60), ThreadPoolExecutor(1) as pool:
+            assert not pool.submit(_passes, storage.shared).result()
+            assert not pool.submit(_passes, storage.alone).result()
+        assert _passes(storage.shared)
+
+    def test_being_alone_waits_for_those_who_share(self, storage: Storage, vault: Vault) -> None:
+        """It names their process when they take too long, and nothing is left of the attempt."""
+        vault.open()
+        with storage.shared(60):
+            with (
+                pytest.raises(VaultUnavailableError, match=f"process {os.getpid()}"),
+                storage.alone(0),
+            ):
+                pytest.fail("entered")
+            assert _passes(storage.shared)
+        assert _passes(storage.alone)
+
+    def test_who_comes_later_lets_the_waiting_one_be_alone(
+        self, storage: Storage, vault: Vault
+    ) -> None:
+        """A process that is never idle does not keep whole-vault work out."""
+        vault.open()
+        order: list[str] = []
+
+        def alone() -> None:
+            with storage.alone(60):
+                order.append("alone")
+
+        def shared() -> None:
+            with storage.shared(60):
+                order.append("shared")
+
+        with ThreadPoolExecutor(2) as pool:
+            with storage.shared(60):
+                first = pool.submit(alone)
+                while _passes(storage.shared):
+                    pass  # until it waits
+                later = pool.submit(shared)
+            first.result(60)
+            later.result(60)
+        assert order == ["alone", "shared"]
+
+    def test_the_gate_opens_after_a_failure(self, storage: Storage, vault: Vault) -> None:
+        """What fails inside gives it back."""
+        vault.open()
+        for enter in (storage.shared, storage.alone):
+            with pytest.raises(LookupError), enter(60):
+                raise LookupError
+        assert _passes(storage.alone)
+
     def test_the_data_version_changes_with_the_data(
         self, storage: Storage, vault: Vault, another: Callable[[], Storage]
     ) -> None:
@@ -715,6 +777,15 @@ def _renamed(source: MemoryKeySource, kind: str) -> MemoryKeySource:
     """Return the source under another kind's name."""
     source.kind = kind
     return source
+
+
+def _passes(enter: Callable[[float], AbstractContextManager[None]]) -> bool:
+    """Say whether a gate lets through at once."""
+    try:
+        with enter(0):
+            return True
+    except VaultUnavailableError:
+        return False
 
 
 def _changes_of(meta: Meta) -> list[Meta]:

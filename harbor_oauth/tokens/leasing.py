@@ -64,7 +64,9 @@ class Leasing:
         settled: Callable[[_Found], Refreshed | None],
         renew: Callable[[_Found], Refreshed],
     ) -> Refreshed:
-        """Renew a grant under its lease, unless somebody else did.
+        """Renew a grant under its lease, unless another process did.
+
+        The vault's key stays as it is from the first look until the answer is stored.
 
         Args:
             key: The grant.
@@ -77,6 +79,16 @@ class Leasing:
             FlowCancelledError: The program ended while this waited.
             VaultError: The vault could not be read or written.
         """
+        with self.vault.under_way():
+            return self._renewed(key, read, settled, renew)
+
+    def _renewed(
+        self,
+        key: GrantKey,
+        read: Callable[[], _Found],
+        settled: Callable[[_Found], Refreshed | None],
+        renew: Callable[[_Found], Refreshed],
+    ) -> Refreshed:
         lease = self._lease(key, lambda: settled(read()))
         if not isinstance(lease, Lease):
             return lease

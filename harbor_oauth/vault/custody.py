@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
@@ -25,12 +26,15 @@ from harbor_oauth.vault.passphrase import PassphraseKeySource
 from harbor_oauth.vault.sealed import SealedRecords, Write
 from harbor_oauth.vault.sealing import KEY_BYTES, unseal_data_key
 from harbor_oauth.vault.spill import join, split
-from harbor_oauth.vault.storage import ClearIntent, Row
+from harbor_oauth.vault.storage import WHOLE_VAULT_WAITS, ClearIntent, Row
 from harbor_oauth.vault.unlocking import OpenedKey
 
-__all__ = ["Custody"]
+__all__ = ["REFRESH_WAITS", "Custody"]
 
 _log: Final = logging.getLogger(__name__)
+
+REFRESH_WAITS: Final = 90.0
+"""Seconds that a refresh waits for work on the whole vault, which may be waiting itself."""
 
 
 class Custody(SealedRecords):
@@ -68,19 +72,45 @@ class Custody(SealedRecords):
 
         self._retried(move)
 
+    # --- the gate
+
+    def under_way(self) -> AbstractContextManager[None]:
+        """Keep the vault's key as it is, and where it is, while the block runs.
+
+        What is in the block spends a token or a code at a server, and would lose
+        its answer if the key that seals it went elsewhere meanwhile.
+
+        Raises:
+            VaultUnavailableError: The whole vault is being worked on, and that
+                took too long.
+        """
+        return self.storage.shared(REFRESH_WAITS)
+
+    def await_refreshes(self) -> None:
+        """Return once no refresh of this vault is under way in any process.
+
+        Raises:
+            VaultUnavailableError: One did not end in time.
+        """
+        with self._whole():
+            pass
+
+    def _whole(self) -> AbstractContextManager[None]:
+        """Wait for what is under way in any process, and let nothing begin."""
+        return self.storage.alone(WHOLE_VAULT_WAITS)
+
     # --- the key
 
     def rekey(self) -> None:
         """Seal every record with a new data key, all at once.
 
         Whoever has the vault open notices at the next use, and asks nobody. A
-        damaged record stays as it is.
+        damaged record stays as it is. Waits for the refreshes under way.
 
         Raises:
-            VaultError: The key source does not give its key, or the storage
-                refused; nothing was changed.
+            VaultError: The key source does not give its key, the storage
+                refused, or a refresh did not end in time; nothing was changed.
         """
-        self._adopt_all_spilled()  # nothing opens them afterwards
 
         def change() -> None:
             old = self._key()
@@ -95,12 +125,15 @@ class Custody(SealedRecords):
 
             self._replace(old, new, reseal)
 
-        self._retried(change)
+        with self._whole():
+            self._adopt_all_spilled()  # nothing opens them afterwards
+            self._retried(change)
 
     def move(self, source: KeySource) -> bool:
         """Give the vault's key to another key source; no record is touched.
 
         The old key is removed once the vault says that it opens with the new.
+        Waits for the refreshes under way.
 
         Args:
             source: What keeps the key from now on.
@@ -111,9 +144,14 @@ class Custody(SealedRecords):
 
         Raises:
             ConfigurationError: That source keeps it already.
-            VaultError: The new source does not keep what it is given; nothing
-                was changed.
+            VaultError: The new source does not keep what it is given, or a
+                refresh did not end in time; nothing was changed.
         """
+        self._key()  # asked for before anything waits
+        with self._whole():
+            return self._move(source)
+
+    def _move(self, source: KeySource) -> bool:
         old = self._key()
         before = self._keys.source(old.meta)
         source.probe()
@@ -163,16 +201,17 @@ class Custody(SealedRecords):
         """Write the whole vault into a new file, which a passphrase opens.
 
         The file is a vault of its own: where the original is lost, it takes the
-        original's place as it is.
+        original's place as it is. Waits for the refreshes under way, whose old
+        tokens would be of no use in it.
 
         Args:
             path: The file; it must not exist.
             passphrase: Opens the copy; the vault keeps its own key.
 
         Raises:
-            VaultUnavailableError: The file exists or cannot be written.
+            VaultUnavailableError: The file exists or cannot be written, or a
+                refresh did not end in time.
         """
-        self._adopt_all_spilled()
         source = PassphraseKeySource(lambda: passphrase, entropy=self._entropy)
 
         def write() -> None:
@@ -181,18 +220,22 @@ class Custody(SealedRecords):
             copy = self._wrapped_by(source, created, key)
             self.storage.back_up(path, key.meta, copy.meta)
 
-        self._retried(write)
+        with self._whole():
+            self._adopt_all_spilled()
+            self._retried(write)
 
     def upgrade(self) -> bool:
-        """Bring the vault to the format of this version.
+        """Bring the vault to the format of this version; waits for the refreshes under way.
 
         Returns:
             Whether there was anything to do. So far there is one format.
 
         Raises:
             VaultFormatError: A newer version wrote it; it was not changed.
+            VaultUnavailableError: A refresh did not end in time.
         """
-        self._key()
+        with self._whole():
+            self._key()
         return False
 
     # --- spilled records

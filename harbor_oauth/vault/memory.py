@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import attrs
@@ -28,6 +31,7 @@ from harbor_oauth.vault.storage import (
     Under,
     conflict,
     key_changed,
+    vault_in_use,
 )
 
 __all__ = ["MemoryStorage"]
@@ -87,6 +91,50 @@ class _Content:
         self.history[event.name] = kept[-HISTORY_LIMIT:]
 
 
+class _Gate:
+    """Held by many threads together or by one alone; a child made by fork finds it free."""
+
+    def __init__(self) -> None:
+        self._renew()
+
+    def _renew(self) -> None:
+        self._process = os.getpid()
+        self._changed = threading.Condition()
+        self._shared = 0
+        self._alone = False
+
+    def enter(self, timeout: float, *, alone: bool) -> None:
+        if self._process != os.getpid():
+            self._renew()
+        until = time.monotonic() + timeout
+        with self._changed:
+            # First the turn, so that those who come later wait; then those who are there.
+            self._await(lambda: not self._alone, until)
+            if not alone:
+                self._shared += 1
+                return
+            self._alone = True
+            try:
+                self._await(lambda: not self._shared, until)
+            except VaultUnavailableError:
+                self.leave(alone=True)
+                raise
+
+    def leave(self, *, alone: bool) -> None:
+        if self._process != os.getpid():
+            return
+        with self._changed:
+            if alone:
+                self._alone = False
+            else:
+                self._shared -= 1
+            self._changed.notify_all()
+
+    def _await(self, free: Callable[[], bool], until: float) -> None:
+        if not self._changed.wait_for(free, max(0.0, until - time.monotonic())):
+            raise vault_in_use(os.getpid())
+
+
 class MemoryStorage:
     """A `Storage` that forgets everything with the process."""
 
@@ -94,6 +142,7 @@ class MemoryStorage:
         """Begin without a vault."""
         self._lock = ThreadLock()
         self._creation = ThreadLock()
+        self._gate = _Gate()
         self._meta: Meta | None = None
         self._content = _Content()
         self._leases: dict[str, Lease] = {}
@@ -193,6 +242,24 @@ class MemoryStorage:
         """Return the lease that somebody holds now."""
         with self._lock:
             return self._leases.get(name)
+
+    @contextlib.contextmanager
+    def shared(self, timeout: float) -> Iterator[None]:
+        """Hold back `alone` while the block runs."""
+        self._gate.enter(timeout, alone=False)
+        try:
+            yield
+        finally:
+            self._gate.leave(alone=False)
+
+    @contextlib.contextmanager
+    def alone(self, timeout: float) -> Iterator[None]:
+        """Run the block while no block of `shared` runs or begins."""
+        self._gate.enter(timeout, alone=True)
+        try:
+            yield
+        finally:
+            self._gate.leave(alone=True)
 
     def data_version(self) -> int:
         """Return a number that changes with every change."""

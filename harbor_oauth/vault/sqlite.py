@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from harbor_oauth.errors import VaultUnavailableError
 from harbor_oauth.platform.files import private_directory, sync_directory
 from harbor_oauth.platform.locks import FileLock
 from harbor_oauth.vault.database import Database, file_damaged, no_vault, refusals
+from harbor_oauth.vault.gate import Gate
 from harbor_oauth.vault.leases import Leases
 from harbor_oauth.vault.spill import SpillDirectory
 from harbor_oauth.vault.statements import (
@@ -24,7 +25,7 @@ from harbor_oauth.vault.statements import (
     states,
     update_meta,
 )
-from harbor_oauth.vault.storage import Change, Event, Intent, Lease, Meta, Row
+from harbor_oauth.vault.storage import WHOLE_VAULT_WAITS, Change, Event, Intent, Lease, Meta, Row
 
 __all__ = ["SqliteStorage"]
 
@@ -46,6 +47,7 @@ class SqliteStorage:
         self._database = Database(path, busy_timeout=busy_timeout)
         self._creation_timeout = creation_timeout
         self._leases = Leases(self.path.with_name("leases"))
+        self._gate = Gate(self.path.with_name("gate"))
         self._spills = SpillDirectory(self.path.with_name("spill"))
 
     @property
@@ -164,6 +166,22 @@ class SqliteStorage:
             lease = None if connection is None else read_lease(connection, name)
             return lease if lease is not None and self._leases.taken(name) else None
 
+    @contextlib.contextmanager
+    def shared(self, timeout: float) -> Iterator[None]:
+        """Hold back `alone`, in every process, while the block runs."""
+        with contextlib.ExitStack() as stack:
+            with refusals():
+                stack.enter_context(self._gate.shared(timeout))
+            yield
+
+    @contextlib.contextmanager
+    def alone(self, timeout: float) -> Iterator[None]:
+        """Run the block while no block of `shared` runs or begins, in any process."""
+        with contextlib.ExitStack() as stack:
+            with refusals():
+                stack.enter_context(self._gate.alone(timeout))
+            yield
+
     def data_version(self) -> int:
         """Return a number that changes whenever anybody has committed a change."""
         with refusals():
@@ -199,7 +217,8 @@ class SqliteStorage:
         """
         with refusals():
             private_directory(self.path.parent)
-            with self._creation():
+            # A refresh that is under way would store its answer in the next vault.
+            with self.alone(WHOLE_VAULT_WAITS), self._creation():
                 self.close()
                 target = self.path.with_name(self.path.name + suffix)
                 found: Path | None = None

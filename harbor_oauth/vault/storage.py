@@ -8,17 +8,19 @@ holds every storage to.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 import attrs
 
-from harbor_oauth.errors import VaultConflictError
+from harbor_oauth.errors import VaultConflictError, VaultUnavailableError
 
 __all__ = [
     "HISTORY_LIFE",
     "HISTORY_LIMIT",
     "STORAGE_FORMAT",
+    "WHOLE_VAULT_WAITS",
     "Append",
     "Change",
     "ClearIntent",
@@ -35,6 +37,7 @@ __all__ = [
     "Under",
     "conflict",
     "key_changed",
+    "vault_in_use",
 ]
 
 STORAGE_FORMAT: Final = 1
@@ -42,6 +45,9 @@ HISTORY_LIMIT: Final = 100
 """How many events are kept for one name."""
 HISTORY_LIFE: Final = 90 * 24 * 3600.0
 """How many seconds before a name's newest event its oldest may be."""
+
+WHOLE_VAULT_WAITS: Final = 60.0
+"""Seconds that work on the whole vault waits for the refreshes under way."""
 
 
 @attrs.frozen
@@ -232,6 +238,19 @@ def key_changed() -> VaultConflictError:
     )
 
 
+def vault_in_use(*processes: int) -> VaultUnavailableError:
+    """Return the error of work that waited for others of the same vault in vain.
+
+    Args:
+        processes: The processes that were waited for, as far as they are known.
+    """
+    who = " and ".join(f"process {process}" for process in processes) or "another process"
+    return VaultUnavailableError(
+        f"The vault is in use by {who}, which did not finish in time.",
+        next_step="Nothing was changed. Wait until it has finished, or end it; then try again.",
+    )
+
+
 class Storage(Protocol):
     """Where sealed records are kept.
 
@@ -341,6 +360,28 @@ class Storage(Protocol):
 
     def lease_holder(self, name: str) -> Lease | None:
         """Return the lease that somebody holds now, to tell a person whose it is."""
+        ...
+
+    def shared(self, timeout: float) -> AbstractContextManager[None]:
+        """Hold back `alone`, in every process, while the block runs.
+
+        Args:
+            timeout: Seconds to wait while another is, or wants to be, alone.
+
+        Raises:
+            VaultUnavailableError: That took longer; the processes are named.
+        """
+        ...
+
+    def alone(self, timeout: float) -> AbstractContextManager[None]:
+        """Run the block while no block of `shared` runs or begins, in any process.
+
+        Args:
+            timeout: Seconds to wait for those that run.
+
+        Raises:
+            VaultUnavailableError: They took longer; the processes are named.
+        """
         ...
 
     def data_version(self) -> int:
