@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from harbor_oauth.tokens import AccessToken, TokenSource
     from harbor_oauth.tokens.declared import UnattendedGrant
     from harbor_oauth.tokens.unattended import Unattended
-    from harbor_oauth.vault import Vault
+    from harbor_oauth.vault import KeySource, Vault
     from harbor_oauth.vault.legacy import ImportReport
 
 __all__ = ["HarborParts"]
@@ -163,15 +163,26 @@ class HarborParts:
         """Where grants are kept; opened at its own first use."""
         with self._lock:
             if self._vault is None:
-                from harbor_oauth.vault import open_vault  # noqa: PLC0415 - late
-
-                self._vault = open_vault(
-                    self.vault_home,
-                    choice=self.settings.vault,
-                    key_file=self.settings.key_file,
-                    passphrase=self._passphrase_source(),
-                )
+                self._vault = self._settings_vault()
             return self._vault
+
+    def _settings_vault(self) -> Vault:
+        """Return a vault that is opened as the settings and itself say."""
+        from harbor_oauth.vault import open_vault  # noqa: PLC0415 - late
+
+        settings = self.settings
+        said_by = dict(settings.said_by)
+        if self._passphrase is None and settings.passphrase_file is not None:
+            said_by["passphrase"] = (
+                f"The passphrase in {settings.passphrase_file} ({said_by['passphrase_file']})"
+            )
+        return open_vault(
+            self.vault_home,
+            choice=settings.vault,
+            key_file=settings.key_file,
+            passphrase=self._passphrase_source(),
+            said_by=said_by,
+        )
 
     @property
     def vault_home(self) -> Path:
@@ -183,7 +194,9 @@ class HarborParts:
         from harbor_oauth.vault.passphrase import passphrase_file  # noqa: PLC0415 - late
 
         path = self.settings.passphrase_file
-        return self._passphrase or (passphrase_file(path) if path else None)
+        if self._passphrase is not None or path is None:
+            return self._passphrase
+        return passphrase_file(path, self.settings.said_by.get("passphrase_file"))
 
     @property
     def _tokens_of_vault(self) -> TokenSource:
@@ -293,31 +306,31 @@ class HarborParts:
 
         Args:
             choice: Where the vault's key is kept.
-            key_file: The key file to make; ``vault.key`` in the vault's
-                directory when left out.
+            key_file: The key file to make; that of the settings, or ``vault.key``
+                in the vault's directory, when left out.
             passphrase: The passphrase, for that choice.
 
         Raises:
-            ConfigurationError: There is a vault already, whose key is kept otherwise.
+            ConfigurationError: There is a vault already, whose key is kept
+                otherwise, or the settings say otherwise.
             VaultError: There is a vault that this does not open, or the key
                 source is unusable.
         """
-        from harbor_oauth.vault import open_vault  # noqa: PLC0415 - late
-
         with self._lock:
-            vault = open_vault(
-                self.vault_home,
-                choice=choice,
-                key_file=key_file or self.vault_home / "vault.key",
-                passphrase=self._passphrase_source() if passphrase is None else lambda: passphrase,
-            )
-            kind = vault.key_kind()
-            if kind is not None and kind != choice:
-                raise ConfigurationError(
-                    f"There is a vault already, and its key is kept by: {kind}.",
-                    next_step=f"Run: harbor chest move --to {choice}",
-                )
-            vault.open()
+            if choice == "memory":
+                from harbor_oauth.vault import open_vault  # noqa: PLC0415 - late
+
+                vault = open_vault(self.vault_home, choice=choice)
+                vault.open()
+            else:
+                vault = self._settings_vault()
+                kind = vault.key_kind()
+                if kind is not None and kind != choice:
+                    raise ConfigurationError(
+                        f"There is a vault already, and its key is kept by: {kind}.",
+                        next_step=f"Run: harbor chest move --to {choice}",
+                    )
+                vault.open(self._chosen_source(choice, key_file, passphrase))
             self._vault, self._source = vault, None
 
     def move_vault(
@@ -331,22 +344,46 @@ class HarborParts:
 
         Args:
             choice: Where the key is kept from now on.
-            key_file: The key file to make; ``vault.key`` in the vault's
-                directory when left out.
+            key_file: The key file to make; that of the settings, or ``vault.key``
+                in the vault's directory, when left out.
             passphrase: The new passphrase, for that choice.
 
         Returns:
             Whether the old key is gone; False if a person should remove it.
 
         Raises:
+            ConfigurationError: The settings say otherwise, and would count at
+                the next use; nothing was changed.
             VaultError: The new source cannot keep it, or the old one does not
                 give it; nothing was changed.
         """
+        return self.vault.move(self._chosen_source(choice, key_file, passphrase))
+
+    def _chosen_source(
+        self, choice: str, key_file: Path | None, passphrase: Secret | None
+    ) -> KeySource:
+        """Return what keeps the vault's key from now on, unless the settings say otherwise."""
         from harbor_oauth.vault.opening import key_source  # noqa: PLC0415 - late
 
-        ask = (lambda: passphrase) if passphrase is not None else self._passphrase
-        path = key_file or self.vault_home / "vault.key"
-        return self.vault.move(key_source(choice, self.vault_home, key_file=path, passphrase=ask))
+        settings = self.settings
+        path = (key_file or settings.key_file or self.vault_home / "vault.key").absolute()
+        ask = self._passphrase_source() if passphrase is None else lambda: passphrase
+        settings.check_key_choice(choice, path)
+        source = key_source(choice, self.vault_home, key_file=path, passphrase=ask)
+        if choice == "passphrase" and passphrase is not None and self._passphrase is None:
+            self._check_passphrase_file(passphrase)
+        return source
+
+    def _check_passphrase_file(self, chosen: Secret) -> None:
+        """Refuse a passphrase that the file which is read at the next use does not hold."""
+        read, settings = self._passphrase_source(), self.settings
+        if read is not None and read() != chosen:
+            place = settings.said_by["passphrase_file"]
+            raise ConfigurationError(
+                f"{settings.passphrase_file} ({place}) holds another passphrase, and is what"
+                " opens the vault from then on; nothing was changed.",
+                next_step=f"Remove {place} and run this again; then write the passphrase there.",
+            )
 
     def import_legacy(self, keys: Sequence[str] = ()) -> ImportReport:
         """Take over what an earlier Harbor kept in the system's keychain.

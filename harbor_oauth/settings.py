@@ -70,6 +70,9 @@ class Settings:
         vault: The key source asked for, or None for the default.
         key_file: The key file asked for, or None.
         passphrase_file: The file that holds the vault's passphrase, or None.
+        said_by: Who said `vault`, `key_file` and `passphrase_file`, where they
+            were said: the name of a variable, or a member of `config.toml`
+            with the file's path.
         client_metadata_url: The URL of a client ID metadata document, or None.
         servers: The docked servers by name.
         issuers_without_s256: Issuers with a stored exception for metadata that
@@ -85,6 +88,7 @@ class Settings:
     vault: str | None = None
     key_file: Path | None = None
     passphrase_file: Path | None = None
+    said_by: Mapping[str, str] = attrs.field(factory=dict)
     client_metadata_url: str | None = None
     servers: Mapping[str, ServerEntry] = attrs.field(factory=dict)
     issuers_without_s256: frozenset[str] = frozenset()
@@ -96,6 +100,32 @@ class Settings:
     def config_path(self) -> Path:
         """Where `config.toml` is or would be."""
         return self.home / "config.toml"
+
+    def check_key_choice(self, kind: str, key_file: Path) -> None:
+        """Refuse a place for the vault's key that a setting contradicts.
+
+        What was set counts at every use, so that it would beat the choice.
+
+        Args:
+            kind: The kind of key source that a person chose.
+            key_file: Its file, for ``keyfile``.
+
+        Raises:
+            ConfigurationError: A setting names another; both are named.
+        """
+        told: tuple[str, object, object] | None = None
+        if self.vault not in {None, kind}:
+            told = "vault", self.vault, kind
+        elif kind == "keyfile" and self.key_file not in {None, key_file}:
+            told = "key_file", self.key_file, key_file
+        if told is not None:
+            name, set_, chosen = told
+            place = self.said_by.get(name, name)
+            raise ConfigurationError(
+                f"{place} says {set_}, not {chosen}, and counts at every use of the vault;"
+                " nothing was changed.",
+                next_step=f"Remove {place}, then run this again.",
+            )
 
     def client_from_environment(self, provider: str) -> tuple[str, Secret | None] | None:
         """Return `HARBOR_<PROVIDER>_CLIENT_ID` and `_SECRET`, if the id is set.
@@ -172,11 +202,20 @@ def load_settings(
     document = reader.document()
     harbor = reader.table(document, "harbor", "harbor")
 
+    said_by: dict[str, str] = {}
+
+    def said(variable: str, key: str) -> tuple[str | None, str | None]:
+        written = reader.text(harbor, key, f"harbor.{key}")
+        value = environ.get(variable)
+        if value or written:
+            said_by[key] = variable if value else f"`{key}` in {home / 'config.toml'}"
+        return value, written
+
     def path(variable: str, key: str) -> Path | None:
         # What a file says counts from its own directory, not from whichever
         # one a program was started in.
-        written = reader.text(harbor, key, f"harbor.{key}")
-        if value := environ.get(variable):
+        value, written = said(variable, key)
+        if value:
             given = _expanded(value)
             if not given.is_absolute():
                 raise ConfigurationError(
@@ -186,13 +225,14 @@ def load_settings(
             return given
         return (home / _expanded(written)).absolute() if written else None
 
-    vault = reader.text(harbor, "vault", "harbor.vault")
+    variable, written = said("HARBOR_VAULT", "vault")
 
     return Settings(
         home=home,
-        vault=environ.get("HARBOR_VAULT") or vault or None,
+        vault=variable or written or None,
         key_file=path("HARBOR_VAULT_KEY_FILE", "key_file"),
         passphrase_file=path("HARBOR_VAULT_PASSPHRASE_FILE", "passphrase_file"),
+        said_by=MappingProxyType(said_by),
         client_metadata_url=reader.client_metadata_url(harbor),
         servers=MappingProxyType(reader.servers(document)),
         issuers_without_s256=frozenset(reader.issuers_without_s256(document)),

@@ -190,8 +190,6 @@ def move(
     result(f"The vault's key is kept by: {choice}.")
     if not gone:
         warn("The old key could not be removed from the keychain; remove it by hand.")
-    if harbor.settings.vault not in {None, choice}:
-        warn(f"HARBOR_VAULT or [harbor] vault still says {harbor.settings.vault}; change it.")
 
 
 @chest.command("backup", epilog=example("harbor chest backup ~/vault.backup"))

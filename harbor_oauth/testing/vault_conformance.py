@@ -97,6 +97,10 @@ class LockedKeySource:
         """The inner one's kind."""
         return self.inner.kind
 
+    def named(self, parameters: Mapping[str, str | int]) -> str:
+        """As the inner one does."""
+        return self.inner.named(parameters)
+
     def probe(self) -> None:
         """Refuse, or prove."""
         self._refuse()

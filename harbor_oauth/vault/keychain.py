@@ -134,6 +134,10 @@ class KeychainKeySource:
         self._deadline = deadline
         self._entropy = entropy
 
+    def named(self, parameters: Mapping[str, str | int]) -> str:
+        """Name the item."""
+        return f"The item {SERVICE!r} of the keychain ({parameters.get('backend', 'default')})"
+
     def probe(self) -> None:
         """Write, read and delete an item: nothing less tells that a keychain works."""
         user = f"probe-{self._entropy(8).hex()}"

@@ -43,6 +43,10 @@ class KeySource(Protocol):
         """The kind, as the vault's meta row and ``HARBOR_VAULT`` name it."""
         ...
 
+    def named(self, parameters: Mapping[str, str | int]) -> str:
+        """Name the key for an error: where it comes from, and who said so."""
+        ...
+
     def probe(self) -> None:
         """Prove that a key can be kept: write, read and delete something.
 
@@ -84,6 +88,10 @@ class MemoryKeySource:
         self._entropy = entropy
         self._keys: dict[str, bytes] = {}
         self._lock = ThreadLock()
+
+    def named(self, parameters: Mapping[str, str | int]) -> str:  # noqa: ARG002 - the protocol's
+        """Name it."""
+        return "The key in this process's memory"
 
     def probe(self) -> None:
         """Memory needs no proof."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from harbor_oauth.errors import (
     ConfigurationError,
+    VaultKeyError,
     VaultNotInitializedError,
     VaultUnavailableError,
 )
@@ -20,6 +22,7 @@ from harbor_oauth.vault.keyfile import KeyFileKeySource
 from harbor_oauth.vault.keys import KeySource, MemoryKeySource
 from harbor_oauth.vault.memory import MemoryStorage
 from harbor_oauth.vault.passphrase import PassphraseKeySource
+from harbor_oauth.vault.sealing import unseal_data_key
 from harbor_oauth.vault.sqlite import SqliteStorage
 from harbor_oauth.vault.storage import Meta
 from harbor_oauth.vault.vault import Vault
@@ -43,6 +46,7 @@ def open_vault(  # noqa: PLR0913 - every part is a parameter, by name
     choice: str | None = None,
     key_file: Path | None = None,
     passphrase: Callable[[], Secret] | None = None,
+    said_by: Mapping[str, str] = MappingProxyType({}),
     keychain: Keychain | None = None,
     keychain_deadline: float = 60.0,
     entropy: Callable[[int], bytes] = os.urandom,
@@ -57,8 +61,10 @@ def open_vault(  # noqa: PLR0913 - every part is a parameter, by name
     Args:
         home: The directory, made with mode 0700 when a vault is.
         choice: One of `KEY_SOURCES`; it must fit a vault that exists.
-        key_file: The key file, for ``keyfile``.
+        key_file: The key file, for ``keyfile``: where that of a new vault is
+            made, and that of another one is looked for first.
         passphrase: Returns the passphrase, for ``passphrase``.
+        said_by: Who said so, for errors: see `harbor_oauth.settings.Settings`.
         keychain: The keychain; None for that of this system.
         keychain_deadline: Seconds that one call to it may take.
         entropy: Returns that many random bytes.
@@ -82,11 +88,19 @@ def open_vault(  # noqa: PLR0913 - every part is a parameter, by name
         )
 
     def source(meta: Meta | None) -> KeySource:
+        if meta is not None and choice not in {None, meta.key_source}:
+            place = said_by.get("vault", "HARBOR_VAULT")
+            raise ConfigurationError(
+                f"This vault's key is kept by: {meta.key_source}, and {place} says {choice}.",
+                next_step=f"Set {place} to {meta.key_source}, or remove it.",
+            )
         return key_source(
             choice or (_DEFAULT if meta is None else meta.key_source),
             home,
             key_file=key_file,
+            opens=None if meta is None else lambda key: _opens(key, meta),
             passphrase=passphrase,
+            said_by=said_by,
             keychain=keychain,
             keychain_deadline=keychain_deadline,
             entropy=entropy,
@@ -97,26 +111,36 @@ def open_vault(  # noqa: PLR0913 - every part is a parameter, by name
     )
 
 
-def key_source(
+def key_source(  # noqa: PLR0913 - every part is a parameter, by name
     kind: str,
     home: Path,
     *,
     key_file: Path | None = None,
+    opens: Callable[[bytes], bool] | None = None,
     passphrase: Callable[[], Secret] | None = None,
+    said_by: Mapping[str, str] = MappingProxyType({}),
     keychain: Keychain | None = None,
     keychain_deadline: float = 60.0,
     entropy: Callable[[int], bytes] = os.urandom,
 ) -> KeySource:
     """Return a key source for the vault of a directory; see `open_vault`.
 
+    `opens` says whether a key is the vault's: see `KeyFileKeySource`.
+
     Raises:
         ConfigurationError: `kind` is not known here.
     """
     match kind:
         case "keyfile":
-            return KeyFileKeySource(key_file, entropy=entropy)
+            return KeyFileKeySource(
+                key_file, said_by=said_by.get("key_file"), opens=opens, entropy=entropy
+            )
         case "passphrase":
-            return PassphraseKeySource(passphrase or _nobody_to_ask, entropy=entropy)
+            return PassphraseKeySource(
+                passphrase or _nobody_to_ask,
+                named=said_by.get("passphrase", "The passphrase"),
+                entropy=entropy,
+            )
         case "keychain" | "default":
             keychain_source = KeychainKeySource if kind == "keychain" else _DefaultKeychain
             return keychain_source(
@@ -129,6 +153,14 @@ def key_source(
             raise ConfigurationError(
                 f"This vault's key is kept by {kind!r}, which is not known here."
             )
+
+
+def _opens(key: bytes, meta: Meta) -> bool:
+    try:
+        unseal_data_key(key, meta)
+    except VaultKeyError:
+        return False
+    return True
 
 
 def set_vault_aside(home: Path, *, clock: Callable[[], float] = time.time) -> Path | None:

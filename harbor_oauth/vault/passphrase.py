@@ -40,6 +40,7 @@ class PassphraseKeySource:
         iterations: int = 3,
         memory: int = 64 * 1024,
         lanes: int = 4,
+        named: str = "The passphrase",
         entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
         """Take what asks for the passphrase; it is called when a key is needed.
@@ -52,11 +53,17 @@ class PassphraseKeySource:
             iterations: Argon2's t.
             memory: Argon2's m, in KiB.
             lanes: Argon2's p.
+            named: What errors call it, such as the passphrase of a file.
             entropy: Returns that many random bytes.
         """
         self._passphrase = passphrase
         self._costs = {"iterations": iterations, "memory": memory, "lanes": lanes}
+        self._named = named
         self._entropy = entropy
+
+    def named(self, parameters: Mapping[str, str | int]) -> str:  # noqa: ARG002 - the protocol's
+        """Name it, with the file that it is read from, if any."""
+        return self._named
 
     def probe(self) -> None:
         """Nothing is stored, so there is nothing to prove."""
@@ -113,22 +120,26 @@ class PassphraseKeySource:
         return derivation.derive(passphrase.encode())
 
 
-def passphrase_file(path: Path) -> Callable[[], Secret]:
+def passphrase_file(path: Path, said_by: str | None = None) -> Callable[[], Secret]:
     """Return what reads a passphrase from a private file, when it is called.
 
     Args:
         path: The file; one line end at its end is removed.
+        said_by: Who named it, for errors.
     """
+    named = f"{path} ({said_by})" if said_by else str(path)
 
     def read() -> Secret:
         try:
             data = read_given(path, limit=_FILE_LIMIT)
         except OSError as error:
-            raise VaultUnavailableError(f"The passphrase file cannot be used: {error}") from error
+            raise VaultUnavailableError(
+                f"The passphrase file {named} cannot be used: {error.strerror or error}"
+            ) from error
         with contextlib.suppress(UnicodeDecodeError):
             return Secret(one_line(data.decode()))
         # Not raised from that error, which carries the octets.
-        raise VaultKeyError(f"The passphrase in {path} is not UTF-8 text.")
+        raise VaultKeyError(f"The passphrase in {named} is not UTF-8 text.")
 
     return read
 

@@ -85,8 +85,18 @@ class SealedRecords:
         self._clock = clock
         self._machine = machine
 
-    def open(self) -> None:
-        """Load the key, and make the vault first if there is none."""
+    def open(self, source: KeySource | None = None) -> None:
+        """Load the key, and make the vault first if there is none.
+
+        Args:
+            source: What keeps the key of a vault to be made, and has to open
+                one that is there; None for what settings and vault say.
+
+        Raises:
+            VaultError: The key source does not give its key, or it does not fit.
+        """
+        if source is not None:
+            self._keys.use(source)
         self._keys.open(self._meta_or_create())
 
     def prove(self) -> None:

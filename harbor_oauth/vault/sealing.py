@@ -77,8 +77,13 @@ def seal_data_key(
     return sealed + _checksum(place + sealed)
 
 
-def unseal_data_key(key: bytes, meta: Meta) -> bytes:
+def unseal_data_key(key: bytes, meta: Meta, named: str | None = None) -> bytes:
     """Open the data key.
+
+    Args:
+        key: The key source's key.
+        meta: The meta row that has it.
+        named: What to call that key in an error.
 
     Raises:
         VaultRecordError: The vault's meta row is damaged.
@@ -99,7 +104,7 @@ def unseal_data_key(key: bytes, meta: Meta) -> bytes:
     data_key = _decrypt(key, sealed, place)
     if data_key is None:
         raise VaultKeyError(
-            f"The key from the {meta.key_source} does not open this vault.",
+            f"{named or f'The key from the {meta.key_source}'} does not open this vault.",
             next_step="Nothing was changed; try again with the right one.",
         )
     return data_key

@@ -49,6 +49,8 @@ class Unlocking:
             entropy: Returns that many random bytes.
         """
         self._key_source = key_source
+        self._own: KeySource | None = None
+        self._own_place: tuple[object, ...] | None = None
         self._entropy = entropy
         self._process = os.getpid()
         self._lock = threading.Lock()
@@ -82,6 +84,7 @@ class Unlocking:
         opened = self.wrapped(meta, key.key, self._entropy(KEY_BYTES))
         # Kept, so that a person is not asked a second time for what was just made.
         self._opened = opened
+        self._settle(source, opened.meta)
         return opened.meta
 
     def open(self, meta: Meta) -> OpenedKey:
@@ -120,8 +123,16 @@ class Unlocking:
     def adopt(self, opened: OpenedKey, source: KeySource | None = None) -> None:
         """Use keys, and a key source, that the vault has now."""
         if source is not None:
-            self._key_source = source
+            self._own, self._own_place = source, _place(opened.meta)
         self._opened = opened
+
+    def use(self, source: KeySource) -> None:
+        """Make or open the vault with a source that a person chose just now.
+
+        It counts as long as the vault keeps its key where it does then: another
+        process may move it.
+        """
+        self._own, self._own_place = source, None
 
     def forget(self) -> None:
         """Drop the keys from memory."""
@@ -140,8 +151,23 @@ class Unlocking:
             # mostly the same, and nobody is asked for it again.
             with contextlib.suppress(VaultKeyError):
                 return OpenedKey(meta, before.wrapping, unseal_data_key(before.wrapping, meta))
-        wrapping = self.source(meta).load(meta.vault_id, meta.key_parameters)
-        return OpenedKey(meta, wrapping, unseal_data_key(wrapping, meta))
+        source = self.source(meta)
+        wrapping = source.load(meta.vault_id, meta.key_parameters)
+        data = unseal_data_key(wrapping, meta, source.named(meta.key_parameters))
+        self._settle(source, meta)
+        return OpenedKey(meta, wrapping, data)
 
     def _source(self, meta: Meta | None) -> KeySource:
+        at = self._own_place
+        if self._own is not None and (at is None or (meta is not None and at == _place(meta))):
+            return self._own
         return self._key_source(meta) if callable(self._key_source) else self._key_source
+
+    def _settle(self, source: KeySource, meta: Meta) -> None:
+        """Note where the source that was chosen just now keeps this vault's key."""
+        if source is self._own:
+            self._own_place = _place(meta)
+
+
+def _place(meta: Meta) -> tuple[object, ...]:
+    return meta.vault_id, meta.key_source, dict(meta.key_parameters)

@@ -168,7 +168,7 @@ def test_another_choice_than_the_vaults_is_an_error(
     vault.close()
     keychain = _Keychain()
     other = open_vault(home, choice=choice, keychain=keychain, passphrase=lambda: Secret("p"))
-    with pytest.raises(ConfigurationError, match="HARBOR_VAULT=keyfile"):
+    with pytest.raises(ConfigurationError, match="Set HARBOR_VAULT to keyfile"):
         other.get("PLAIN")
     other.close()
     assert keychain.items == {}
