@@ -14,7 +14,7 @@ import attrs
 from harbor_oauth.errors import ConfigurationError, ProviderUntrustedError
 from harbor_oauth.flows.cache import MetadataCache
 from harbor_oauth.platform.thread_lock import ThreadLock
-from harbor_oauth.protocol.secret_text import access_token_from
+from harbor_oauth.protocol.secret_text import access_token_from, one_spelling
 from harbor_oauth.providers import (
     Provider,
     Resource,
@@ -75,7 +75,7 @@ class HarborParts:
         self._transport = transport
         self._clients = dict(clients or {})
         self._tokens = {
-            name: access_token_from(value, f"The token given for {name}")
+            one_spelling(name): access_token_from(value, f"The token given for {name}")
             for name, value in (tokens or {}).items()
         }
         self._app = check_server_name(app) if app else None

@@ -19,12 +19,20 @@ import attrs
 from harbor_oauth.errors import ConfigurationError
 from harbor_oauth.platform.places import configuration_directory, expanded
 from harbor_oauth.protocol.client_metadata import client_id_fault
-from harbor_oauth.protocol.secret_text import access_token_from, client_id_from
+from harbor_oauth.protocol.secret_text import access_token_from, client_id_from, one_spelling
 from harbor_oauth.secret import Secret
 
-__all__ = ["CONFIG_VERSION", "ServerEntry", "Settings", "home_directory", "load_settings"]
+__all__ = [
+    "CONFIG_VERSION",
+    "ServerEntry",
+    "Settings",
+    "home_directory",
+    "load_settings",
+    "token_variable",
+]
 
 CONFIG_VERSION: Final = 1
+_TOKEN: Final = "HARBOR_TOKEN_"  # noqa: S105 - the beginning of variables' names
 
 # provider[/resource][@account], as the vault's names have it.
 _WORD: Final = "[a-z0-9][a-z0-9-]{0,63}"
@@ -149,14 +157,28 @@ class Settings:
         Raises:
             ConfigurationError: It cannot be an access token.
         """
-        variable = f"HARBOR_TOKEN_{_variable(grant)}"
+        variable = token_variable(grant)
         value = self.environ.get(variable)
         return access_token_from(value, variable) if value else None
+
+    @property
+    def token_variables(self) -> tuple[str, ...]:
+        """The variables of the environment that give a token, sorted."""
+        return tuple(
+            sorted(
+                name for name, value in self.environ.items() if value and name.startswith(_TOKEN)
+            )
+        )
+
+
+def token_variable(grant: str) -> str:
+    """Return the variable that a grant's token is looked for in before anything else."""
+    return f"{_TOKEN}{_variable(grant)}"
 
 
 def _variable(name: str) -> str:
     """Spell a name as part of an environment variable's."""
-    return re.sub(r"[^A-Z0-9]", "_", name.upper())
+    return re.sub(r"[^A-Z0-9]", "_", one_spelling(name).upper())
 
 
 def home_directory(environ: Mapping[str, str]) -> Path:
@@ -340,7 +362,7 @@ class _Reader:
     def scope_ceilings(self, document: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         tables = self.table(document, "grants", "grants")
         return {
-            name: ceiling
+            one_spelling(name): ceiling
             for name in tables
             if (ceiling := self.scope_ceiling(tables, name)) is not None
         }
@@ -377,6 +399,7 @@ class _Reader:
             raise self.wrong(f"{place}.args", "a list of strings")
         url = self.text(table, "url", f"{place}.url")
         command = self.text(table, "command", f"{place}.command")
+        grant = self.text(table, "grant", f"{place}.grant")
         if (url is None) == (command is None):
             raise self.wrong(place, "a server with either `url` or `command`")
         return ServerEntry(
@@ -384,7 +407,7 @@ class _Reader:
             url=url,
             command=command,
             args=tuple(args),
-            grant=self.text(table, "grant", f"{place}.grant"),
+            grant=None if grant is None else one_spelling(grant),
             headers=self.strings(table, "headers", f"{place}.headers"),
             env=self.strings(table, "env", f"{place}.env"),
             enabled=self.flag(table, "enabled", f"{place}.enabled", default=True),

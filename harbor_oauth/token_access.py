@@ -113,8 +113,8 @@ class HarborTokens(HarborParts):
 
     def _given_token(self, grant: str) -> AccessToken | None:
         if grant not in self._given:  # neither `tokens` nor `environ` ever changes
-            parse_grant_name(grant)
-            value = self._tokens.get(grant) or self.settings.token_from_environment(grant)
+            name = str(parse_grant_name(grant))
+            value = self._tokens.get(name) or self.settings.token_from_environment(grant)
             self._given[grant] = AccessToken(value, grant=grant) if value else None
         return self._given[grant]
 

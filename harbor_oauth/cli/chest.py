@@ -90,6 +90,7 @@ def set_(harbor: Harbor, *, key: str, value: str | None, from_stdin: bool) -> No
     # A wrong key, or a vault that cannot be used, shows before anybody types a secret.
     harbor.vault.get(key)
     harbor.vault.open()
+    _check_provider(harbor, key)
     if value is not None:
         if not key.endswith(":client_id"):
             warn("A secret on a command line stays in the shell's history; leave it out next time.")
@@ -98,6 +99,18 @@ def set_(harbor: Harbor, *, key: str, value: str | None, from_stdin: bool) -> No
         secret = read_secret(f"Value of {key}", prompt=not from_stdin)
     harbor.vault.set(key, secret)
     result(f"Stored {key}.")
+
+
+def _check_provider(harbor: Harbor, key: str) -> None:
+    """Warn of client credentials for what is no provider and no docked server here."""
+    from harbor_oauth.fleet.papers import unknown_provider
+
+    if (unknown := unknown_provider(harbor, key)) is None:
+        return
+    name, near = unknown
+    warn(f"There is no provider and no docked server {name!r} here; the value waits for one.")
+    if near is not None:
+        note(f"Did you mean {near}?", "next:")
 
 
 @chest.command("get", epilog=example("harbor chest get maps-key | some-program"))

@@ -10,7 +10,7 @@ import click
 
 from harbor_oauth.cli.context import pass_harbor
 from harbor_oauth.cli.output import example, note, result, warn
-from harbor_oauth.cli.sign_in import SignIn, sign_in_options
+from harbor_oauth.cli.sign_in import SignIn, sign_in_options, warn_of_variable
 
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor, LogoutResult
@@ -132,6 +132,8 @@ def dock(
         raise click.UsageError("--yes goes with --from.")
     for docked in _dockings(harbor, sign_in, wanted):
         _show_docked(docked)
+        if docked.entry.grant:
+            warn_of_variable(harbor, docked.entry.grant)
         if (sign_in.read_only or sign_in.scopes) and not docked.signed_in:
             _show_not_narrowed(harbor, docked, sign_in)
 

@@ -9,7 +9,7 @@ import click
 from harbor_oauth.cli.context import pass_harbor
 from harbor_oauth.cli.docking import show_ended
 from harbor_oauth.cli.output import example, result
-from harbor_oauth.cli.sign_in import SignIn, sign_in_options
+from harbor_oauth.cli.sign_in import SignIn, sign_in_options, warn_of_variable
 from harbor_oauth.errors import LoginRequiredError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def charter(
     scopes = _held(harbor, grant).requested_scopes if again else ()
     status = sign_in(grant, account=account, scopes=scopes or None)
     result(f"Signed in to {status.grant}{f' as {status.account}' if status.account else ''}.")
+    warn_of_variable(harbor, status.grant)
 
 
 def _held(harbor: Harbor, grant: str) -> GrantStatus:

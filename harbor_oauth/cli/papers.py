@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from harbor_oauth.secret import Secret
 
 __all__ = ["papers"]
+
+_GIVEN: Final = "from environment"
 
 
 @click.group(
@@ -48,6 +50,7 @@ def papers(ctx: click.Context, *, as_json: bool) -> int | None:
 def _list(harbor: Harbor, *, as_json: bool) -> int:
     from harbor_oauth.fleet.forecast import renewal
     from harbor_oauth.fleet.providers import restore_step
+    from harbor_oauth.fleet.variables import given_grants
 
     grants = harbor.status()
     ahead = {status.grant: renewal(harbor, status, time.time()) for status in grants}
@@ -56,14 +59,16 @@ def _list(harbor: Harbor, *, as_json: bool) -> int:
         for provider in dict.fromkeys(status.provider for status in grants)
         if (step := restore_step(harbor, provider))
     }
+    given = given_grants(harbor)
     if as_json:
         result_json(
             [
                 _as_json(harbor, status, ahead[status.grant], gone.get(status.provider))
                 for status in grants
             ]
+            + [_given_as_json(harbor, grant) for grant in given]
         )
-    elif grants:
+    elif grants or given:
         table(
             ("GRANT", "ACCOUNT", "STATE", "TOKEN ENDS", "SIGN IN AGAIN BY", "SCOPES"),
             [
@@ -76,8 +81,11 @@ def _list(harbor: Harbor, *, as_json: bool) -> int:
                     " ".join(status.scopes) or "-",
                 )
                 for status in grants
-            ],
+            ]
+            + [(grant, "-", _GIVEN, "-", "-", "-") for grant in given],
         )
+        for grant, variable in given.items():
+            note(f"{grant} is not in the vault; {variable} gives its token.")
     else:
         note("There are no grants yet.")
         note("harbor dock PROVIDER", "next:")
@@ -92,8 +100,18 @@ def _list(harbor: Harbor, *, as_json: bool) -> int:
 
 def _state(harbor: Harbor, status: GrantStatus) -> str:
     if harbor.settings.token_from_environment(status.grant) is not None:
-        return "from environment"
+        return _GIVEN
     return status.state
+
+
+def _given_as_json(harbor: Harbor, grant: str) -> dict[str, object]:
+    """Describe a grant of which nothing is known but the token in a variable."""
+    from harbor_oauth.client import GrantStatus
+    from harbor_oauth.fleet.forecast import Renewal
+
+    provider, _, rest = grant.partition("@")[0].partition("/")
+    status = GrantStatus(grant, provider, rest, state="active")
+    return _as_json(harbor, status, Renewal(grant, None, ""), None)
 
 
 def _when_again(ahead: Renewal) -> str:

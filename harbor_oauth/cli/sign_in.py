@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 import click
 
-from harbor_oauth.cli.output import note, tell
+from harbor_oauth.cli.output import note, tell, warn
 from harbor_oauth.cli.terminal import interactive
 from harbor_oauth.cli.waiting import waiting
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harbor_oauth import Provider
     from harbor_oauth.client import DeviceSession, GrantStatus, Harbor, LoginSession
 
-__all__ = ["SignIn", "sign_in_options"]
+__all__ = ["SignIn", "sign_in_options", "warn_of_variable"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -169,6 +169,15 @@ class SignIn:
                 stack.enter_context(waiting(seconds, "Waiting for you to confirm it."))
 
             return self.harbor.device_login(grant, show, timeout=self.timeout, **what)
+
+
+def warn_of_variable(harbor: Harbor, grant: str) -> None:
+    """Warn where a variable gives a grant's token, so that what is stored is not used."""
+    from harbor_oauth.fleet.variables import set_variable
+
+    if variable := set_variable(harbor, grant):
+        warn(f"{variable} is set and answers first: the stored grant {grant} is not used.")
+        note(f"To use it: unset {variable}", "next:")
 
 
 def _show_codes(session: DeviceSession) -> None:

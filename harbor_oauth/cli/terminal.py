@@ -78,7 +78,7 @@ def read_secret(what: str, *, prompt: bool = True) -> Secret:
                 "be lost. Give the value on standard input, from a file."
             )
         return secret
-    from harbor_oauth.fleet.surroundings import LARGEST_INPUT
+    from harbor_oauth.fleet.surroundings import LARGEST_INPUT, one_line
 
     try:
         text = sys.stdin.read(LARGEST_INPUT + 1)
@@ -88,7 +88,7 @@ def read_secret(what: str, *, prompt: bool = True) -> Secret:
         raise click.ClickException("Standard input is not text in the terminal's encoding.")
     if len(text) > LARGEST_INPUT:
         raise click.ClickException(f"Standard input holds more than {LARGEST_INPUT} characters.")
-    return _secret(text.removesuffix("\n").removesuffix("\r"))
+    return _secret(one_line(text))
 
 
 def _secret(value: str) -> Secret:

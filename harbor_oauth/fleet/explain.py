@@ -8,6 +8,7 @@ import attrs
 
 from harbor_oauth.fleet.forecast import renewal
 from harbor_oauth.fleet.providers import restore_step
+from harbor_oauth.fleet.variables import set_variable
 
 if TYPE_CHECKING:
     from harbor_oauth.client import GrantStatus, Harbor
@@ -47,9 +48,10 @@ def explain(harbor: Harbor, grant: str, now: float) -> Explanation:
         InvalidNameError: The name breaks the rules.
         VaultError: The vault cannot be read.
     """
-    if harbor.settings.token_from_environment(grant) is not None:
+    variable = set_variable(harbor, grant)
+    if variable is not None and harbor.settings.token_from_environment(grant) is not None:
         return Explanation(
-            grant, "active", f"The environment gives a token for {grant}; no other is looked for."
+            grant, "active", f"{variable} gives a token for {grant}; no other is looked for."
         )
     status = harbor.grant_status(grant)
     if status is None:

@@ -12,7 +12,7 @@ from harbor_oauth.errors import ConfigurationError
 from harbor_oauth.providers import Provider, Registration, Resource
 from harbor_oauth.secret import Secret
 from harbor_oauth.vault import GrantName, parse_grant_name
-from harbor_oauth.vault.names import PAPERS_PREFIX, parse_papers_record_name
+from harbor_oauth.vault.names import PAPERS_PREFIX, FieldKey, parse_key, parse_papers_record_name
 
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor
@@ -25,6 +25,7 @@ __all__ = [
     "own_papers",
     "read_client_file",
     "stored_papers",
+    "unknown_provider",
 ]
 
 _LIMIT: Final = 256 * 1024
@@ -245,3 +246,27 @@ def _grants(
         if client_id is not None and (client_id == only if only else client_id != but):
             found.append(status.grant)
     return tuple(found)
+
+
+def unknown_provider(harbor: Harbor, key: str) -> tuple[str, str | None] | None:
+    """Return what a documented key calls a provider where there is none of that name.
+
+    Args:
+        harbor: Knows the providers and the docked servers.
+        key: ``oauth:GRANT:FIELD``, or the name of a plain secret, which has none.
+
+    Returns:
+        The name, and the same key for a provider of a similar name, if any.
+
+    Raises:
+        InvalidNameError: The key is neither.
+    """
+    parsed = parse_key(key)
+    known = {*harbor.provider_names(), *harbor.settings.servers}
+    if not isinstance(parsed, FieldKey) or parsed.grant.provider in known:
+        return None
+    from difflib import get_close_matches  # noqa: PLC0415 - late: after a slip only
+
+    name = parsed.grant.provider
+    near = get_close_matches(name, sorted(known), n=1)
+    return name, key.replace(name, near[0], 1) if near else None

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from harbor_oauth.platform.console import ReadKeys, keystrokes
 from harbor_oauth.platform.places import configuration_directory
 from harbor_oauth.protocol.limits import LARGEST_INPUT
+from harbor_oauth.protocol.secret_text import one_line
 
 __all__ = [
     "LARGEST_INPUT",
@@ -17,6 +18,7 @@ __all__ = [
     "advice",
     "configuration_directory",
     "keystrokes",
+    "one_line",
     "user_name",
 ]
 

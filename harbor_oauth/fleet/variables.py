@@ -2,22 +2,61 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from harbor_oauth.errors import HarborError
 from harbor_oauth.fleet.references import parse_reference
+from harbor_oauth.settings import token_variable
 from harbor_oauth.vault import parse_grant_name
 
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor
 
-__all__ = ["own_variable", "token_variables"]
+__all__ = ["given_grants", "set_variable", "token_variables"]
 
 
-def own_variable(grant: str) -> str:
-    """Return the variable in which Harbor itself looks for a grant's token."""
-    return "HARBOR_TOKEN_" + re.sub(r"[^A-Z0-9]", "_", grant.upper())
+def set_variable(harbor: Harbor, grant: str) -> str | None:
+    """Return the variable that gives a grant's token before the vault does, if it is set."""
+    variable = token_variable(grant)
+    return variable if variable in harbor.settings.token_variables else None
+
+
+def given_grants(harbor: Harbor) -> Mapping[str, str]:
+    """Return the grants whose token only the environment gives, and the variables that do.
+
+    A variable's name does not tell `-`, `/` and `@` apart; where no name that
+    is known here fits, one is returned that leads to the same variable.
+
+    Args:
+        harbor: Knows the grants, docked servers and providers, and the environment.
+    """
+    variables = harbor.settings.token_variables
+    if not variables:
+        return {}
+    stored = {token_variable(status.grant) for status in harbor.status()}
+    known: dict[str, str] = {}
+    for grant in _names(harbor):
+        known.setdefault(token_variable(grant), grant)
+    prefix = len(token_variable(""))
+    return {
+        known.get(variable, variable[prefix:].lower().replace("_", "-")): variable
+        for variable in variables
+        if variable not in stored
+    }
+
+
+def _names(harbor: Harbor) -> Iterator[str]:
+    for name, entry in harbor.settings.servers.items():
+        yield entry.grant or name
+    for name in harbor.provider_names():
+        yield name
+        try:
+            resources = harbor.provider(name).resources
+        except HarborError:  # broken, or not agreed to
+            continue
+        for resource in resources:
+            yield f"{name}/{resource.name}"
 
 
 def token_variables(harbor: Harbor, grant: str) -> tuple[str, ...]:
@@ -36,7 +75,7 @@ def token_variables(harbor: Harbor, grant: str) -> tuple[str, ...]:
         provider = harbor.provider(name.provider)
         resource = provider.resource(name.resource).name
     except HarborError:  # a server that is known by its URL only
-        return (own_variable(grant),)
+        return (token_variable(grant),)
     for native in provider.native_servers:
         for variable, value in native.env.items():
             reference = parse_reference(value)
@@ -45,4 +84,4 @@ def token_variables(harbor: Harbor, grant: str) -> tuple[str, ...]:
             meant = parse_grant_name(reference.grant)
             if provider.resource(meant.resource).name == resource:
                 found.append(variable)
-    return (*dict.fromkeys(found), own_variable(grant))
+    return (*dict.fromkeys(found), token_variable(grant))

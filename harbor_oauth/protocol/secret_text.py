@@ -14,7 +14,14 @@ from harbor_oauth.errors import ConfigurationError
 from harbor_oauth.protocol.limits import LONGEST_TOKEN
 from harbor_oauth.secret import Secret
 
-__all__ = ["ACCESS_TOKEN", "access_token_from", "client_id_from", "one_line", "secret_from"]
+__all__ = [
+    "ACCESS_TOKEN",
+    "access_token_from",
+    "client_id_from",
+    "one_line",
+    "one_spelling",
+    "secret_from",
+]
 
 ACCESS_TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 """Narrower than RFC 6749 appendix A.12: the token becomes one word of a header
@@ -28,6 +35,15 @@ _BYTE_ORDER_MARK: Final = "\ufeff"
 def one_line(text: str) -> str:
     """Return a text without a byte order mark and without one line end."""
     return text.removeprefix(_BYTE_ORDER_MARK).removesuffix("\n").removesuffix("\r")
+
+
+def one_spelling(text: str) -> str:
+    """Return a text in the one spelling of those that look and mean the same.
+
+    A keyboard, a file name and a clipboard may give é as one character or as
+    two (Unicode Standard Annex 15, form NFC).
+    """
+    return unicodedata.normalize("NFC", text)
 
 
 def secret_from(text: str, source: str) -> Secret:

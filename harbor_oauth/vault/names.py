@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from harbor_oauth.errors import InvalidNameError
+from harbor_oauth.protocol.secret_text import one_spelling
 
 __all__ = [
     "APPROVAL_PREFIX",
@@ -77,7 +78,9 @@ class GrantName:
 
     provider: str
     resource: str | None = None
-    account: str | None = None
+    account: str | None = attrs.field(
+        default=None, converter=attrs.converters.optional(one_spelling)
+    )
 
     def __attrs_post_init__(self) -> None:
         """Hold every instance to the rules, however it was made."""
@@ -106,7 +109,7 @@ class GrantKey:
 
     provider: str
     resource: str
-    account: str = DEFAULT_ACCOUNT
+    account: str = attrs.field(default=DEFAULT_ACCOUNT, converter=one_spelling)
 
     def __attrs_post_init__(self) -> None:
         """Hold every instance to the rules, however it was made."""
@@ -280,6 +283,7 @@ def _check_account(text: str) -> None:
 
 
 def _check_secret_name(text: str) -> str:
+    text = one_spelling(text)
     if not 1 <= len(text) <= _SECRET_NAME_LIMIT or not _is_plain(text):
         raise InvalidNameError(
             f"{text!r} is not the name of a secret.",

@@ -6,19 +6,28 @@ import base64
 import binascii
 import contextlib
 import os
-import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from harbor_oauth.errors import VaultError, VaultKeyError, VaultRecordError, VaultUnavailableError
+from harbor_oauth.errors import (
+    ConfigurationError,
+    VaultError,
+    VaultKeyError,
+    VaultRecordError,
+    VaultUnavailableError,
+)
 from harbor_oauth.platform.files import read_given
-from harbor_oauth.protocol.secret_text import one_line
+from harbor_oauth.protocol.secret_text import one_line, one_spelling
 from harbor_oauth.secret import Secret
 from harbor_oauth.vault.keys import CreatedKey
 from harbor_oauth.vault.sealing import KEY_BYTES
 
-__all__ = ["PassphraseKeySource", "passphrase_file"]
+__all__ = ["SHORTEST", "PassphraseKeySource", "passphrase_file"]
+
+SHORTEST: Final = 8
+"""Characters of a new passphrase (NIST SP 800-63B §5.1.1.1). A vault that has a
+shorter one is still opened with it."""
 
 _SALT_BYTES: Final = 16
 _FILE_LIMIT: Final = 4096
@@ -69,10 +78,15 @@ class PassphraseKeySource:
         """Nothing is stored, so there is nothing to prove."""
 
     def create(self, vault_id: str) -> CreatedKey:  # noqa: ARG002 - the protocol's; the salt is unique
-        """Compute the key of a new vault from a new salt."""
+        """Compute the key of a new vault from a new salt.
+
+        Raises:
+            ConfigurationError: The passphrase has fewer than `SHORTEST` characters.
+            VaultError: It cannot be had.
+        """
         salt = self._entropy(_SALT_BYTES)
         parameters: dict[str, str | int] = {**self._costs, "salt": base64.b64encode(salt).decode()}
-        return CreatedKey(self._derive(salt, self._costs), parameters)
+        return CreatedKey(self._derive(salt, self._costs, at_least=SHORTEST), parameters)
 
     def load(
         self,
@@ -92,7 +106,7 @@ class PassphraseKeySource:
     def forget(self, vault_id: str, parameters: Mapping[str, str | int]) -> None:
         """Nothing is stored."""
 
-    def _derive(self, salt: bytes, costs: Mapping[str, int]) -> bytes:
+    def _derive(self, salt: bytes, costs: Mapping[str, int], *, at_least: int = 1) -> bytes:
         from cryptography.exceptions import (  # noqa: PLC0415 - loaded when needed: costs 20 ms
             UnsupportedAlgorithm,
         )
@@ -100,10 +114,14 @@ class PassphraseKeySource:
             Argon2id,
         )
 
-        # One text, one key, whether a keyboard sends é as one character or two.
-        passphrase = unicodedata.normalize("NFC", self._passphrase().reveal())
+        passphrase = one_spelling(self._passphrase().reveal())
         if not passphrase:
             raise VaultKeyError("The passphrase is empty; nothing was changed.")
+        if len(passphrase) < at_least:
+            raise ConfigurationError(
+                f"The passphrase has fewer than {at_least} characters; nothing was changed.",
+                next_step="Use a longer one: several words are easier to remember than signs.",
+            )
         try:
             derivation = Argon2id(
                 salt=salt,

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from harbor_oauth.client import Harbor
-from harbor_oauth.fleet.variables import own_variable, token_variables
+from harbor_oauth.fleet.variables import token_variables
 from harbor_oauth.providers import NativeServer, OAuthProvider, Resource
+from harbor_oauth.settings import token_variable
 
 Cli = Callable[..., Any]
 
@@ -150,7 +151,7 @@ def test_the_variables_of_a_provider_s_own_tools(make_harbor: Callable[..., Harb
 
 def test_harbor_s_own_variable_is_the_one_it_reads(make_harbor: Callable[..., Harbor]) -> None:
     """A Harbor in the child takes the token from there."""
-    harbor = make_harbor(environ={own_variable("a-b/api@c.d"): "given"})
+    harbor = make_harbor(environ={token_variable("a-b/api@c.d"): "given"})
     given = harbor.settings.token_from_environment("a-b/api@c.d")
     assert given is not None
     assert given.reveal() == "given"

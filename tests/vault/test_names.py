@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +35,21 @@ _labels = st.text(
 )
 _names = st.builds(GrantName, _words, st.none() | _words, st.none() | _labels)
 _keys = st.builds(GrantKey, _words, _words, _labels)
+
+
+@pytest.mark.parametrize("composed", ["caf\u00e9", "\u00c5", "\uac00"])
+def test_two_spellings_of_a_name_are_one(composed: str) -> None:
+    """Accounts and secrets that look the same are the same, however they were typed."""
+    other = unicodedata.normalize("NFD", composed)
+    assert other != composed
+    for made in (
+        lambda text: parse_grant_name(f"slack@{text}"),
+        lambda text: GrantKey("slack", "mcp", text),
+        lambda text: grant_record_name(parse_grant_key(f"slack/mcp@{text}")),
+        parse_key,
+        secret_record_name,
+    ):
+        assert made(composed) == made(other)
 
 
 @pytest.mark.parametrize(

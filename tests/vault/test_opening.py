@@ -139,7 +139,7 @@ def test_a_passphrase_is_asked_for_once(home: Path) -> None:
 
     def ask() -> Secret:
         asked.append("asked")
-        return Secret("p")
+        return Secret("correct horse")
 
     storage = SqliteStorage(home / DATABASE)
     cheap = PassphraseKeySource(ask, iterations=1, memory=64, lanes=1)

@@ -9,11 +9,18 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from harbor_oauth.errors import VaultKeyError, VaultRecordError, VaultUnavailableError
+from harbor_oauth.errors import (
+    ConfigurationError,
+    VaultKeyError,
+    VaultRecordError,
+    VaultUnavailableError,
+)
 from harbor_oauth.secret import Secret
 from harbor_oauth.vault.passphrase import PassphraseKeySource, passphrase_file
 from harbor_oauth.vault.sqlite import SqliteStorage
 from harbor_oauth.vault.vault import Vault
+
+_WORDS = Secret("passwords")
 
 
 def _source(text: str) -> PassphraseKeySource:
@@ -22,7 +29,7 @@ def _source(text: str) -> PassphraseKeySource:
 
 def test_a_new_vault_costs_what_rfc_9106_says() -> None:
     """Three passes over 64 MiB in four lanes, with a salt of 16 octets."""
-    created = PassphraseKeySource(lambda: Secret("p"), entropy=lambda n: b"s" * n).create("v")
+    created = PassphraseKeySource(lambda: _WORDS, entropy=lambda n: b"s" * n).create("v")
     salt = b"s" * 16
     assert created.parameters == {
         "iterations": 3,
@@ -31,34 +38,34 @@ def test_a_new_vault_costs_what_rfc_9106_says() -> None:
         "salt": base64.b64encode(salt).decode(),
     }
     expected = Argon2id(salt=salt, length=32, iterations=3, lanes=4, memory_cost=65536)
-    assert created.key == expected.derive(b"p")
+    assert created.key == expected.derive(b"passwords")
 
 
 def test_a_vault_remembers_its_costs() -> None:
     """A later default does not change the key of an older vault."""
-    created = _source("p").create("v")
-    assert PassphraseKeySource(lambda: Secret("p")).load("v", created.parameters) == created.key
+    created = _source("passwords").create("v")
+    assert PassphraseKeySource(lambda: _WORDS).load("v", created.parameters) == created.key
 
 
 def test_every_vault_has_a_salt_of_its_own() -> None:
     """One passphrase gives different keys."""
-    assert _source("p").create("v").key != _source("p").create("v").key
+    assert _source("passwords").create("v").key != _source("passwords").create("v").key
 
 
 def test_one_text_is_one_passphrase() -> None:
     """Composed and decomposed letters are the same."""
-    created = _source("caf\u00e9").create("v")
-    assert _source("cafe\u0301").load("v", created.parameters) == created.key
+    created = _source("un caf\u00e9 noir").create("v")
+    assert _source("un cafe\u0301 noir").load("v", created.parameters) == created.key
 
 
 def test_a_wrong_passphrase_changes_nothing(tmp_path: Path) -> None:
     """It is told from damage, and the file stays octet for octet."""
     path = tmp_path / "home" / "vault.db"
-    vault = Vault(SqliteStorage(path), _source("right"))
+    vault = Vault(SqliteStorage(path), _source("the right"))
     vault.write("name", b"1", generation=0)
     vault.close()
     content = path.read_bytes()
-    for wrong in ("Right", "right ", "x"):
+    for wrong in ("The right", "the right ", "x"):
         stranger = Vault(SqliteStorage(path), _source(wrong))
         with pytest.raises(VaultKeyError, match="passphrase does not open"):
             stranger.read("name")
@@ -74,6 +81,15 @@ def test_an_empty_passphrase_is_refused() -> None:
     """Nothing is made with it."""
     with pytest.raises(VaultKeyError, match="empty"):
         _source("").create("v")
+
+
+@pytest.mark.parametrize("short", ["x", "1234567", "sept e\u0301t"])
+def test_a_short_passphrase_makes_no_vault(short: str) -> None:
+    """It still opens one that was made with it; what is too short is not shown."""
+    with pytest.raises(ConfigurationError, match="fewer than 8 characters") as caught:
+        _source(short).create("v")
+    assert short not in str(caught.value)
+    assert len(_source(short).load("v", _GOOD)) == 32
 
 
 _GOOD: Mapping[str, str | int] = {
