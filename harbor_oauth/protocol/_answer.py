@@ -36,6 +36,9 @@ __all__ = [
     "retry_after",
 ]
 
+_BEYOND: Final = 1 << 53
+"""From here on readers of JSON differ about whole numbers (RFC 7493 §2.2)."""
+
 _SECONDS: Final = re.compile(r"[0-9]{1,9}")
 _LENGTH: Final = re.compile(r"[+-]?[0-9]{1,12}(?:\.[0-9]{1,12})?")
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]+")
@@ -119,9 +122,11 @@ class Members:
         """Return a whole number, or None where it is absent."""
         value = self.values.get(name)
         if isinstance(value, float) and value.is_integer():
-            return int(value)
+            value = int(value)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
             self.refuse(f"has a {name} that is not a whole number")
+        if value is not None and abs(value) >= _BEYOND:
+            self.refuse(f"has a {name} that is out of range")
         return value
 
     def seconds(self, name: str) -> float | None:
@@ -131,7 +136,9 @@ class Members:
             value = float(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
-        return None if isinstance(value, float) and not math.isfinite(value) else value
+        if isinstance(value, float) and not math.isfinite(value):
+            return None
+        return max(min(value, _BEYOND), -_BEYOND)  # a sum with a whole number may overflow
 
     def refuse(self, fault: str) -> NoReturn:
         """Raise the error that names this object, the fault and the rule."""

@@ -27,6 +27,7 @@ from harbor_oauth.platform.files import (
     sync_directory,
 )
 from harbor_oauth.vault.connections import ChangeCounter, Connection, Connections, inside_sqlite
+from harbor_oauth.vault.schema import distrust_schema
 from harbor_oauth.vault.statements import (
     check_format,
     create_tables,
@@ -198,7 +199,7 @@ class Database:
 
 
 def _open(path: Path, timeout: float) -> Connection:
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         f"{path.as_uri()}?mode=rw",  # never creates
         uri=True,
         timeout=timeout,
@@ -206,6 +207,8 @@ def _open(path: Path, timeout: float) -> Connection:
         check_same_thread=False,  # `close` closes those of other threads
         factory=Connection,
     )
+    distrust_schema(connection)
+    return connection
 
 
 @contextlib.contextmanager
@@ -217,6 +220,8 @@ def refusals() -> Iterator[None]:
         raise
     except sqlite3.DatabaseError as error:
         raise _translated(error) from error
+    except OverflowError as error:  # SQLite counts in 64 bits
+        raise file_damaged("a number in it is out of range") from error
     except UnicodeDecodeError as error:  # SQLite's own sentence quotes what is damaged
         raise file_damaged("its text is not UTF-8") from error
     except OSError as error:

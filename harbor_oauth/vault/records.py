@@ -295,7 +295,7 @@ class _Members:
     def __init__(self, data: bytes) -> None:
         try:
             members = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             # Raised below: the error here carries the whole document, and would
             # travel along as the context of what is raised inside this block.
             members = None
@@ -323,13 +323,15 @@ class _Members:
 
     def number(self, name: str) -> float:
         value = self._members.pop(name, None)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-        ):
+        if isinstance(value, bool) or not isinstance(value, int | float):
             raise TypeError(name)
-        return float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number of hundreds of digits
+            number = math.inf
+        if not math.isfinite(number):
+            raise TypeError(name)
+        return number
 
     def optional_number(self, name: str) -> float | None:
         return self.number(name) if name in self._members else None

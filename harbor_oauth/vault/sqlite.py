@@ -6,7 +6,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from harbor_oauth.errors import VaultUnavailableError
 from harbor_oauth.platform.files import private_directory, sync_directory
@@ -28,6 +28,8 @@ from harbor_oauth.vault.statements import (
 from harbor_oauth.vault.storage import WHOLE_VAULT_WAITS, Change, Event, Intent, Lease, Meta, Row
 
 __all__ = ["SqliteStorage"]
+
+_YEAR_10000: Final = 253_402_300_800.0
 
 
 class SqliteStorage:
@@ -129,18 +131,26 @@ class SqliteStorage:
 
     def intent(self, name: str) -> Intent | None:
         """Return the refresh that was begun and not ended, if any."""
-        query = "SELECT name, generation, digest, started_at, owner FROM intents WHERE name = ?"
-        return next((Intent(*row) for row in self._rows(query, name)), None)
+        query = """
+            SELECT name, CAST(generation AS INTEGER), CAST(digest AS TEXT), started_at,
+                CAST(owner AS TEXT)
+            FROM intents WHERE name = ?
+        """
+        for found, generation, digest, started_at, owner in self._rows(query, name):
+            return Intent(found, generation, digest, _moment(started_at), owner)
+        return None
 
     def history(self, name: str) -> tuple[Event, ...]:
         """Return a record's events, oldest first."""
-        query = "SELECT name, at, event, detail FROM history WHERE name = ? ORDER BY id"
+        query = """
+            SELECT name, at, CAST(event AS TEXT), detail FROM history WHERE name = ? ORDER BY id
+        """
         try:
             return tuple(
-                Event(name, at, event, json.loads(detail))
+                Event(name, _moment(at), event, dict(json.loads(detail)))
                 for name, at, event, detail in self._rows(query, name)
             )
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             raise file_damaged("an event of its history is unreadable") from None
 
     def acquire_lease(self, name: str, owner: str, *, ttl: float, now: float) -> Lease | None:
@@ -238,3 +248,14 @@ class SqliteStorage:
         """Run a query; there is nothing in a vault that does not exist."""
         with self._database.snapshot() as connection:
             return [] if connection is None else connection.execute(query, values).fetchall()
+
+
+def _moment(value: object) -> float:
+    """Return a time that was read, seconds since 1970 UTC; nothing seals it.
+
+    Raises:
+        VaultFormatError: It is no time that a calendar has.
+    """
+    if not isinstance(value, int | float) or not 0 <= value < _YEAR_10000:
+        raise file_damaged("a time in it is none")
+    return float(value)

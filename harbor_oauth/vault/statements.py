@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from harbor_oauth.errors import VaultFormatError
+from harbor_oauth.vault.schema import SCHEMA, check_schema
 from harbor_oauth.vault.storage import (
     HISTORY_LIFE,
     HISTORY_LIMIT,
@@ -51,51 +52,6 @@ _APPLICATION_ID: Final = 0x48724256
 
 _DIGEST_BYTES: Final = 8
 _DIGEST_END: Final = 1 << 8 * _DIGEST_BYTES
-
-_SCHEMA: Final = """
-CREATE TABLE meta (
-    id INTEGER PRIMARY KEY CHECK (id = 1),
-    vault_id TEXT NOT NULL,
-    format INTEGER NOT NULL,
-    key_source TEXT NOT NULL,
-    key_parameters TEXT NOT NULL,
-    sealed_data_key BLOB NOT NULL,
-    created REAL NOT NULL,
-    machine_id TEXT
-);
-CREATE TABLE records (
-    name TEXT PRIMARY KEY,
-    generation INTEGER NOT NULL,
-    sealed BLOB,
-    updated REAL NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE contents (
-    id INTEGER PRIMARY KEY CHECK (id = 1),
-    digest BLOB NOT NULL
-);
-CREATE TABLE leases (
-    name TEXT PRIMARY KEY,
-    owner TEXT NOT NULL,
-    pid INTEGER NOT NULL,
-    expires_at REAL NOT NULL,
-    fence INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE intents (
-    name TEXT PRIMARY KEY,
-    generation INTEGER NOT NULL,
-    digest TEXT NOT NULL,
-    started_at REAL NOT NULL,
-    owner TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE history (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    name TEXT NOT NULL,
-    at REAL NOT NULL,
-    event TEXT NOT NULL,
-    detail TEXT NOT NULL
-);
-CREATE INDEX history_name ON history (name, id);
-"""
 
 # A deleted record keeps its row, without a value, so that its generation never
 # repeats: an old sealed value would open again under an old generation.
@@ -161,13 +117,13 @@ def create_tables(connection: sqlite3.Connection) -> None:
     """
     connection.executescript(  # which would end a transaction begun before
         f"BEGIN IMMEDIATE; PRAGMA application_id = {_APPLICATION_ID};"
-        f"PRAGMA user_version = {STORAGE_FORMAT};{_SCHEMA}"
+        f"PRAGMA user_version = {STORAGE_FORMAT};{SCHEMA}"
     )
     connection.execute("INSERT INTO contents VALUES (1, ?)", (bytes(_DIGEST_BYTES),))
 
 
 def check_format(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse another program's database, and a newer format."""
+    """Refuse another program's database, a newer format, and a schema of another hand."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != _APPLICATION_ID or version < 1:
@@ -177,6 +133,7 @@ def check_format(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} was written by a newer version of this program; it was not changed.",
             next_step="Update harbor-oauth.",
         )
+    check_schema(connection, path)
 
 
 def read_meta(connection: sqlite3.Connection) -> Meta:
@@ -185,7 +142,7 @@ def read_meta(connection: sqlite3.Connection) -> Meta:
     try:
         vault_id, version, kind, parameters, sealed, created, machine = row
         remembered = dict(json.loads(parameters))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         raise VaultFormatError(
             "The vault's own description is damaged; nothing was changed.",
             next_step="Restore the file from a backup, or set it aside with: harbor chest reset",

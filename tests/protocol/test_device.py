@@ -205,7 +205,10 @@ def test_interval(interval: object, expected: float) -> None:
     assert parse(interval=interval).interval == expected
 
 
-@pytest.mark.parametrize(("expires_in", "expected"), [("60", 1060), (1e300, 87400), (0.5, None)])
+@pytest.mark.parametrize(
+    ("expires_in", "expected"),
+    [("60", 1060), (1e300, 87400), (10**400, 87400), (-(10**400), None), (0.5, None)],
+)
 def test_expires_in(expires_in: object, expected: float | None) -> None:
     """A day at most, and longer than the interval."""
     if expected is None:

@@ -194,6 +194,7 @@ def test_client_id(client_id: str) -> None:
         *({"client_id": "id", "client_secret": value} for value in (1, "cnry\n", ["cnry"])),
         *({"client_id": "id", "redirect_uris": value} for value in ("cnry", [1])),
         *({"client_id": "id", "client_secret_expires_at": value} for value in ("1", True, 1.5)),
+        *({"client_id": "id", "client_secret_expires_at": value} for value in (1e300, -(10**400))),
         {"client_id": "id", "client_secret": "s", "token_endpoint_auth_method": "private_key_jwt"},
         {"client_id": "id", "client_secret": "s", "token_endpoint_auth_method": 1},
         {"client_id": "id", "registration_access_token": 1},

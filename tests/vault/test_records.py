@@ -145,7 +145,14 @@ def test_a_member_of_a_wrong_type_is_damage(name: str) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"obtained_at": float("nan")}, {"expires_at": float("inf")}, {"state": "x"}, {"kind": 1}],
+    [
+        {"obtained_at": float("nan")},
+        {"expires_at": float("inf")},
+        {"obtained_at": 10**400},
+        {"expires_at": -(10**400)},
+        {"state": "x"},
+        {"kind": 1},
+    ],
 )
 def test_values_out_of_range_are_damage(changes: dict[str, object]) -> None:
     """Neither infinite times nor unknown states are taken."""
@@ -157,6 +164,14 @@ def test_values_out_of_range_are_damage(changes: dict[str, object]) -> None:
         return
     with pytest.raises(VaultRecordError):
         GrantRecord.from_bytes(json.dumps(members).encode())
+
+
+def test_numbers_of_clients_are_looked_at_too() -> None:
+    """One of hundreds of digits is damage, and so is what is nested without end."""
+    members = {**json.loads(_CLIENT.to_bytes()), "client_secret_expires_at": 10**400}
+    for data in (json.dumps(members).encode(), b"[" * 100_000):
+        with pytest.raises(VaultRecordError):
+            ClientRecord.from_bytes(data)
 
 
 @pytest.mark.parametrize("field", ["access_token", "refresh_token", "client_secret", "dpop_key"])
