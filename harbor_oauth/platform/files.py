@@ -28,6 +28,7 @@ __all__ = [
     "check_private",
     "file_system_type",
     "is_network_file_system",
+    "is_read_only",
     "new_file",
     "open_private",
     "private_directory",
@@ -343,6 +344,16 @@ def sync_directory(path: Path) -> None:
         _sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_read_only(path: Path) -> bool:
+    """Say whether a directory is mounted read-only here; others may still write to it."""
+    if sys.platform == "win32":
+        return False
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def is_network_file_system(path: Path) -> bool:

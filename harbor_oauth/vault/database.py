@@ -7,6 +7,7 @@ there and cannot be read is damage, never an empty vault.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from harbor_oauth.errors import (
 from harbor_oauth.platform.files import (
     check_private,
     is_network_file_system,
+    is_read_only,
     new_file,
     open_private,
     private_directory,
@@ -37,7 +39,7 @@ from harbor_oauth.vault.statements import (
 )
 from harbor_oauth.vault.storage import Meta
 
-__all__ = ["Database", "file_damaged", "no_vault", "refusals"]
+__all__ = ["Database", "file_damaged", "no_vault", "read_only", "refusals"]
 
 
 class Database:
@@ -58,6 +60,8 @@ class Database:
     def version(self) -> int:
         """Return the count of changes seen so far; 0 if there is no vault."""
         file = self.file()
+        if file is not None and self._at_rest():
+            return self.path.stat().st_mtime_ns
         return 0 if file is None else self._changes.value(file)
 
     def close(self) -> None:
@@ -85,6 +89,8 @@ class Database:
         with refusals(), self.existing() as connection:
             if connection is None:
                 raise no_vault()
+            if is_read_only(self.path.parent):
+                raise read_only(self.path)
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -100,9 +106,42 @@ class Database:
         file = self.file()
         if file is None:
             yield None
-            return
-        with self._connections.use(file) as connection:
+        elif self._at_rest():
+            with self._unchanging() as connection:
+                yield connection
+        else:
+            with self._connections.use(file) as connection:
+                yield connection
+
+    def _at_rest(self) -> bool:
+        """Say whether the file can only be read here, and no process has it open to write.
+
+        SQLite cannot open it then: readers too write to files beside it, and
+        the last process that writes takes those away (sqlite.org/wal.html §5).
+        """
+        return is_read_only(self.path.parent) and not self.beside("-wal").exists()
+
+    @contextlib.contextmanager
+    def _unchanging(self) -> Iterator[Connection]:
+        """Give a connection to a file at rest, and prove afterwards that it was.
+
+        Where another mount of the directory can be written, what was read may
+        be half of a change. So it counts only if the file is the same at the end.
+        """
+        before = _identity(self.path)
+        with (
+            inside_sqlite(),
+            contextlib.closing(
+                _open(self.path, self._busy_timeout, "mode=ro&immutable=1")
+            ) as connection,
+        ):
+            check_format(connection, self.path)
             yield connection
+        if _identity(self.path) != before or not self._at_rest():
+            raise VaultUnavailableError(
+                "The vault was changed from elsewhere while it was read here.",
+                next_step="Try again.",
+            )
 
     def file(self) -> tuple[int, int] | None:
         """Return device and inode of the file that is there now, or None."""
@@ -198,9 +237,14 @@ class Database:
             )
 
 
-def _open(path: Path, timeout: float) -> Connection:
+def _identity(path: Path) -> tuple[int, ...]:
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _open(path: Path, timeout: float, how: str = "mode=rw") -> Connection:
     connection = sqlite3.connect(
-        f"{path.as_uri()}?mode=rw",  # never creates
+        f"{path.as_uri()}?{how}",  # never creates
         uri=True,
         timeout=timeout,
         isolation_level=None,
@@ -225,6 +269,8 @@ def refusals() -> Iterator[None]:
     except UnicodeDecodeError as error:  # SQLite's own sentence quotes what is damaged
         raise file_damaged("its text is not UTF-8") from error
     except OSError as error:
+        if error.errno == errno.EROFS:
+            raise read_only(error.filename) from error
         raise VaultUnavailableError(f"The vault cannot be used: {error}") from error
 
 
@@ -241,11 +287,24 @@ def _translated(error: sqlite3.DatabaseError) -> VaultError:
                 "The vault is busy: another process has been writing for too long.",
                 next_step="Try again.",
             )
+        case sqlite3.SQLITE_READONLY:
+            return read_only(None)
         case _:
             return VaultUnavailableError(
                 f"The vault's file cannot be read or written: {error}.",
-                next_step="Look at the disk's free space and at the file's permissions.",
+                next_step="Look at the disk's free space, at the file's permissions, and whether"
+                " the disk can be written.",
             )
+
+
+def read_only(path: Path | str | None) -> VaultUnavailableError:
+    """Return the error of a change to a vault that can only be read here."""
+    return VaultUnavailableError(
+        f"{path or 'The vault'} is read-only here: what is stored can be read, and nothing can be"
+        " stored or refreshed.",
+        next_step="Mount the directory so that it can be written, or give this side a token or a"
+        " key of the gateway instead (docs/how-to/containers.md).",
+    )
 
 
 def no_vault() -> VaultNotInitializedError:

@@ -9,6 +9,7 @@ with one refresh token end in a forced login).
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -78,11 +79,15 @@ class Leases:
 
     def taken(self, name: str) -> bool:
         """Say whether anybody holds a lease now."""
-        probe = FileLock(self._file(name), timeout=0)
         try:
+            probe = FileLock(self._file(name), timeout=0)
             probe.acquire()
         except TimeoutError:
             return True
+        except OSError as error:
+            if error.errno == errno.EROFS:
+                return False  # not to be seen from here
+            raise
         probe.release()
         return False
 
