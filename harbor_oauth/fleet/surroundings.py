@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from harbor_oauth.platform.console import ReadKeys, keystrokes
+from harbor_oauth.platform.machine import CONTAINER_FILES
 from harbor_oauth.platform.places import configuration_directory
 from harbor_oauth.protocol.limits import LARGEST_INPUT
 from harbor_oauth.protocol.secret_text import one_line
@@ -22,8 +23,6 @@ __all__ = [
     "user_name",
 ]
 
-# What Docker and Podman leave in each container.
-_CONTAINER_FILES: Final = ("/.dockerenv", "/run/.containerenv")
 _CONTAINER_VARIABLES: Final = ("container", "REMOTE_CONTAINERS", "CODESPACES")
 _OVER_SSH: Final = (
     "This is a session over SSH. Let the machine with the browser reach this port; in another "
@@ -60,7 +59,7 @@ def advice(
     port = urlsplit(redirect_uri).port
     if connection := environ.get("SSH_CONNECTION", "").split():
         return _OVER_SSH, f"  {_forward(port, connection, user)}"
-    if any(map(environ.get, _CONTAINER_VARIABLES)) or any(map(exists, _CONTAINER_FILES)):
+    if any(map(environ.get, _CONTAINER_VARIABLES)) or any(map(exists, CONTAINER_FILES)):
         return (_IN_CONTAINER.format(port=port),)
     return (_IN_WSL,) if environ.get("WSL_DISTRO_NAME") else ()
 

@@ -28,6 +28,7 @@ from harbor_oauth.vault.sealing import KEY_BYTES, unseal_data_key
 from harbor_oauth.vault.spill import join, split
 from harbor_oauth.vault.storage import WHOLE_VAULT_WAITS, ClearIntent, Row
 from harbor_oauth.vault.unlocking import OpenedKey
+from harbor_oauth.vault.whereabouts import Whereabouts
 
 __all__ = ["REFRESH_WAITS", "Custody"]
 
@@ -54,10 +55,12 @@ class Custody(SealedRecords):
         meta = self.storage.meta()
         if meta is None or meta.machine_id is None:
             return
-        here = self._machine_of(meta.vault_id)
-        if here is not None and here != meta.machine_id:
+        made_here = Whereabouts.read(meta.machine_id).same(self._here(meta.vault_id))
+        if not made_here:
             raise VaultMovedError(
-                "This vault was made on another machine, and nothing was refreshed here.",
+                "It cannot be told whether this vault was made here; nothing was refreshed."
+                if made_here is None
+                else "This vault was made on another machine, and nothing was refreshed here.",
                 next_step="If that machine no longer uses it, run: harbor chest here --moved."
                 " If it does, run: harbor chest here --copied",
             )
@@ -67,7 +70,7 @@ class Custody(SealedRecords):
 
         def move() -> None:
             key = self._key()
-            here = attrs.evolve(key.meta, machine_id=self._machine_of(key.meta.vault_id))
+            here = attrs.evolve(key.meta, machine_id=self._here(key.meta.vault_id).text())
             self._replace(key, self._keys.wrapped(here, key.wrapping, key.data))
 
         self._retried(move)

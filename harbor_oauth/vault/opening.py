@@ -15,7 +15,7 @@ from harbor_oauth.errors import (
     VaultNotInitializedError,
     VaultUnavailableError,
 )
-from harbor_oauth.platform.machine import machine_id
+from harbor_oauth.platform.machine import directory_id, machine_id
 from harbor_oauth.secret import Secret
 from harbor_oauth.vault.keychain import Keychain, KeychainKeySource
 from harbor_oauth.vault.keyfile import KeyFileKeySource
@@ -52,6 +52,7 @@ def open_vault(  # noqa: PLR0913 - every part is a parameter, by name
     entropy: Callable[[int], bytes] = os.urandom,
     clock: Callable[[], float] = time.time,
     machine: Callable[[], str | None] = machine_id,
+    place: Callable[[Path], str | None] = directory_id,
 ) -> Vault:
     """Return the vault of a directory; nothing is touched before its first use.
 
@@ -70,6 +71,7 @@ def open_vault(  # noqa: PLR0913 - every part is a parameter, by name
         entropy: Returns that many random bytes.
         clock: Seconds since 1970 UTC.
         machine: Names the machine, if it has a name.
+        place: Names a directory so that a copy has another name, if it can.
 
     Raises:
         ConfigurationError: `choice` is no key source.
@@ -107,7 +109,12 @@ def open_vault(  # noqa: PLR0913 - every part is a parameter, by name
         )
 
     return Vault(
-        SqliteStorage(home / DATABASE), source, entropy=entropy, clock=clock, machine=machine
+        SqliteStorage(home / DATABASE),
+        source,
+        entropy=entropy,
+        clock=clock,
+        machine=machine,
+        place=lambda: place(home),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -30,6 +29,7 @@ from harbor_oauth.vault.storage import (
     conflict,
 )
 from harbor_oauth.vault.unlocking import KeySourceChoice, OpenedKey, Unlocking
+from harbor_oauth.vault.whereabouts import Whereabouts
 
 __all__ = ["SealedRecords", "VaultChange", "Write"]
 
@@ -69,6 +69,7 @@ class SealedRecords:
         entropy: Callable[[int], bytes] = os.urandom,
         clock: Callable[[], float] = time.time,
         machine: Callable[[], str | None] = machine_id,
+        place: Callable[[], str | None] = lambda: None,
     ) -> None:
         """Join the two; nothing is touched before the first use.
 
@@ -78,12 +79,15 @@ class SealedRecords:
             entropy: Returns that many random bytes.
             clock: Seconds since 1970 UTC.
             machine: Names the machine, if it has a name.
+            place: Names the directory of the storage, if its disk tells it
+                from a copy.
         """
         self.storage = storage
         self._keys = Unlocking(key_source, entropy)
         self._entropy = entropy
         self._clock = clock
         self._machine = machine
+        self._place = place
 
     def open(self, source: KeySource | None = None) -> None:
         """Load the key, and make the vault first if there is none.
@@ -226,18 +230,13 @@ class SealedRecords:
         return self.storage.create(self._make) if meta is None else meta
 
     def _make(self) -> Meta:
-        return self._keys.make(created=self._clock(), machine_id=self._machine_of)
+        return self._keys.make(
+            created=self._clock(), machine_id=lambda vault_id: self._here(vault_id).text()
+        )
 
-    def _machine_of(self, vault_id: str) -> str | None:
-        """Return what a vault says of this machine.
-
-        The machine's id is told to nobody: machine-id(5) asks to hash it with
-        something of the program's own.
-        """
-        name = self._machine()
-        if name is None:
-            return None
-        return hashlib.sha256(f"harbor-oauth {vault_id} {name}".encode()).hexdigest()[:32]
+    def _here(self, vault_id: str) -> Whereabouts:
+        """Return what a vault of that id says of where it is now."""
+        return Whereabouts.named(vault_id, self._machine(), self._place())
 
     def _retried(self, step: Callable[[], _T], *, while_: Callable[[], bool] = lambda: True) -> _T:
         """Repeat a step whose conflicts are not the caller's: the last writer wins."""

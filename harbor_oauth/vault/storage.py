@@ -61,7 +61,8 @@ class Meta:
         key_parameters: What that key source has to remember; no secret.
         sealed_data_key: The data key, sealed with the key source's key.
         created: Seconds since 1970 UTC.
-        machine_id: The machine it was made on, if that was recorded.
+        machine_id: Where it was made, if that was recorded; see
+            `harbor_oauth.vault.whereabouts`.
     """
 
     vault_id: str

@@ -195,6 +195,7 @@ def test_a_vault_that_came_from_another_machine(
 ) -> None:
     """It is used again once a person has said how it came."""
     filled.vault._machine = lambda: "another machine"
+    filled.vault._place = lambda: "another directory"
     with pytest.raises(VaultMovedError):
         filled.vault.check_machine()
     for options in ((), ("--moved", "--copied")):

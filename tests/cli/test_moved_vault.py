@@ -23,7 +23,11 @@ def elsewhere(make_harbor: Callable[..., Harbor], clock: FakeClock) -> Harbor:
         home = make_harbor().vault_home
         return make_harbor(
             vault=open_vault(
-                home, choice="keyfile", key_file=home / "vault.key", machine=lambda: machine
+                home,
+                choice="keyfile",
+                key_file=home / "vault.key",
+                machine=lambda: machine,
+                place=lambda _: f"a directory on {machine}",
             )
         )
 

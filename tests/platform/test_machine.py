@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 import sys
 import tempfile
@@ -10,7 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from harbor_oauth.platform.machine import machine_id, read_machine_id, session_bus
+from harbor_oauth.platform.machine import (
+    birth_time,
+    directory_id,
+    in_container,
+    machine_id,
+    read_machine_id,
+    session_bus,
+)
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no D-Bus")
 
@@ -42,6 +51,74 @@ def test_this_machine_says_the_same_each_time() -> None:
     """Whatever it is."""
     assert machine_id() == machine_id()
     assert machine_id() != ""
+
+
+_BARE = "25 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n"
+_LAYERS = "812 700 0:52 / / rw - overlay overlay rw,lowerdir=/a,upperdir=/b\n"
+_VOLUME = "812 700 8:1 /v /data rw - ext4 /dev/sda1 rw\n"
+
+
+@pytest.mark.parametrize(
+    ("environ", "file", "mounts", "container"),
+    [
+        ({}, None, _BARE, False),
+        ({}, None, "", False),
+        ({}, "/.dockerenv", _BARE, True),
+        ({}, "/run/.containerenv", _BARE, True),
+        ({"container": "podman"}, None, _BARE, True),
+        ({"container": ""}, None, _BARE, False),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, None, _BARE, True),
+        ({}, None, _LAYERS + _VOLUME, True),
+        ({}, None, _BARE + _LAYERS.replace("/ / ", "/ /var/lib/docker/merged "), False),
+    ],
+)
+def test_a_container_is_known_by_what_it_is_made_of(
+    environ: dict[str, str], file: str | None, mounts: str, container: bool
+) -> None:
+    """Engines leave a file, a variable, or nothing but layers."""
+    found = in_container(environ, exists=lambda path: path == file, mounts=lambda: mounts)
+    assert found is container
+
+
+def test_a_container_has_no_id_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has its image's."""
+    monkeypatch.setattr("harbor_oauth.platform.machine.in_container", lambda _: True)
+    if sys.platform == "linux":
+        assert machine_id() is None
+
+
+def test_a_directory_s_name_is_its_own(tmp_path: Path) -> None:
+    """It keeps it under another path; a copy, and one made again in its place, have others."""
+    if birth_time(tmp_path) is None:
+        pytest.skip("this system does not tell when a directory was made")
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "vault.db").write_bytes(b"x")
+    name = directory_id(home)
+    assert name is not None
+    (home / "more").write_bytes(b"x")
+    os.utime(home, (1, 1))
+    assert directory_id(home) == name
+    shutil.copytree(home, tmp_path / "copy")
+    assert directory_id(tmp_path / "copy") != name
+    home.rename(tmp_path / "moved")
+    assert directory_id(tmp_path / "moved") == name
+    (tmp_path / "copy").rename(home)
+    assert directory_id(home) != name
+
+
+def test_two_disks_with_the_same_numbers_differ(tmp_path: Path) -> None:
+    """The first directory of a new volume has the same inode on each; its time differs."""
+    one = directory_id(tmp_path, born=lambda _: (1_800_000_000, 1))
+    other = directory_id(tmp_path, born=lambda _: (1_800_000_000, 2))
+    assert one != other
+    assert one == directory_id(tmp_path, born=lambda _: (1_800_000_000, 1))
+
+
+def test_a_disk_that_keeps_no_such_time_tells_nothing(tmp_path: Path) -> None:
+    """As one that is not there."""
+    assert directory_id(tmp_path, born=lambda _: None) is None
+    assert directory_id(tmp_path / "absent") is None
 
 
 @pytest.fixture

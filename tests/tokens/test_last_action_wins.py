@@ -164,7 +164,13 @@ def test_a_vault_from_another_machine_is_not_refreshed_before_a_person_says_so(
     key_file = home / "vault.key"
 
     def on(machine: str) -> Harbor:
-        vault = open_vault(home, choice="keyfile", key_file=key_file, machine=lambda: machine)
+        vault = open_vault(
+            home,
+            choice="keyfile",
+            key_file=key_file,
+            machine=lambda: machine,
+            place=lambda _: f"a directory on {machine}",
+        )
         return make_harbor(vault=vault)
 
     here, there = on("this machine"), on("that machine")

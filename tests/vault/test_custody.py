@@ -87,7 +87,7 @@ class TestMachine:
         [
             ("one", "one", False),
             ("one", "other", True),
-            ("one", None, False),
+            ("one", None, True),
             (None, "one", False),
             (None, None, False),
         ],
@@ -95,7 +95,7 @@ class TestMachine:
     def test_another_machine_is_noticed(
         self, storage: Storage, made: str | None, used: str | None, refused: bool
     ) -> None:
-        """Where both say who they are; reading goes on."""
+        """And so is what cannot be known; reading goes on."""
         source = MemoryKeySource()
         self._on(storage, source, used).check_machine()
         self._on(storage, source, made).store_grant(_LINEAR, grant_record(), generation=0)
@@ -107,6 +107,42 @@ class TestMachine:
         ):
             vault.check_machine()
         assert vault.grant(_LINEAR) is not None
+
+    @pytest.mark.parametrize(
+        ("made", "used", "refused"),
+        [
+            pytest.param((None, "a"), (None, "a"), None, id="a new image on the same volume"),
+            pytest.param((None, "a"), (None, "b"), "another", id="two hosts of one image"),
+            pytest.param(("host", "a"), (None, "a"), None, id="a container on its host's volume"),
+            pytest.param((None, "a"), ("host", "a"), None, id="a host that looks at the volume"),
+            pytest.param(("host", "a"), (None, "b"), "another", id="a copy in a container"),
+            pytest.param(("host", "a"), ("host", "b"), None, id="restored on the same machine"),
+            pytest.param(("host", "a"), ("new", "b"), "another", id="copied to a new laptop"),
+            pytest.param(("host", "a"), ("new", "a"), None, id="two systems on one disk"),
+            pytest.param(("host", None), (None, "a"), "cannot be told", id="made before places"),
+            pytest.param(("host", "a"), (None, None), "cannot be told", id="nothing is told here"),
+            pytest.param((None, None), (None, "a"), None, id="nothing was told when it was made"),
+        ],
+    )
+    def test_an_image_is_not_a_machine(
+        self,
+        storage: Storage,
+        made: tuple[str | None, str | None],
+        used: tuple[str | None, str | None],
+        refused: str | None,
+    ) -> None:
+        """A container is known by the directory it keeps; what cannot be known is asked once."""
+        source = MemoryKeySource()
+
+        def at(machine: str | None, place: str | None) -> Vault:
+            return Vault(storage, source, machine=lambda: machine, place=lambda: place)
+
+        at(*made).store_grant(_LINEAR, grant_record(), generation=0)
+        vault = at(*used)
+        with pytest.raises(VaultMovedError, match=refused) if refused else contextlib.nullcontext():
+            vault.check_machine()
+        vault.moved()
+        vault.check_machine()
 
     def test_the_machines_own_id_is_not_told(self, storage: Storage) -> None:
         """It is hashed with the vault's id, as machine-id(5) asks."""

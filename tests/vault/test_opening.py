@@ -13,6 +13,7 @@ from keyring import errors
 from harbor_oauth.errors import (
     ConfigurationError,
     VaultLockedError,
+    VaultMovedError,
     VaultNotInitializedError,
     VaultUnavailableError,
 )
@@ -172,6 +173,26 @@ def test_another_choice_than_the_vaults_is_an_error(
         other.get("PLAIN")
     other.close()
     assert keychain.items == {}
+
+
+def test_a_vault_remembers_its_directory(home: Path, key_file: Path) -> None:
+    """By the name that a copy does not have."""
+    asked: list[Path] = []
+
+    def place(directory: Path) -> str:
+        assert directory.is_dir()
+        asked.append(directory)
+        return "here"
+
+    made = open_vault(home, choice="keyfile", key_file=key_file, machine=lambda: None, place=place)
+    made.open()
+    made.check_machine()
+    made.close()
+    assert set(asked) == {home}
+    copy = open_vault(home, machine=lambda: None, place=lambda _: "there")
+    with pytest.raises(VaultMovedError):
+        copy.check_machine()
+    copy.close()
 
 
 def test_an_unknown_choice_is_refused(home: Path) -> None:
