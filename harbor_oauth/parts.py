@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 
-from harbor_oauth.errors import ConfigurationError, ProviderUntrustedError
+from harbor_oauth.errors import ConfigurationError
 from harbor_oauth.flows.cache import MetadataCache
 from harbor_oauth.platform.thread_lock import ThreadLock
 from harbor_oauth.protocol.secret_text import access_token_from, one_spelling
@@ -20,13 +20,13 @@ from harbor_oauth.providers import (
     Resource,
     check_server_name,
     discovered_provider,
-    is_reserved,
 )
 from harbor_oauth.providers.names import SHIPPED_PROVIDERS
 from harbor_oauth.registry import InstalledProvider, Registry
 from harbor_oauth.secret import Secret
 from harbor_oauth.settings import Settings, home_directory, load_settings
 from harbor_oauth.tokens.dpop import DPoPNonces
+from harbor_oauth.trust import CLIENTS_GROUP, PROVIDERS_GROUP, Agreements
 from harbor_oauth.vault import GrantKey
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ class HarborParts:
         self._client_metadata_url = client_metadata_url
         self._trusted_providers = frozenset(trusted_providers)
         self._settings: Settings | None = None
+        self._agreed: tuple[Settings, Agreements] | None = None
         self._source: TokenSource | None = None
         self._keys: dict[str, tuple[int, GrantKey]] = {}
         self._given: dict[str, AccessToken | None] = {}
@@ -255,30 +256,29 @@ class HarborParts:
         Raises:
             ProviderNotFoundError: There is none of that name.
             ProviderInvalidError: Its distribution is broken.
-            ProviderUntrustedError: It is a stranger's, and nobody agreed to use it.
+            ProviderUntrustedError: It is not Harbor's own, and was not agreed to.
         """
         if name in self._providers:
             return self._providers[name]
         entry = self.settings.servers.get(name)
         if entry is not None and entry.url is not None and name not in self._registry.names():
             return discovered_provider(name, entry.url)
-        self._check_trust(name)
-        return self._registry.provider(name)
+        return self._registry.provider(name, self._agreements)
 
-    def _check_trust(self, name: str) -> None:
-        """Refuse to import a stranger's provider before a person agreed to that very version.
+    @property
+    def _agreements(self) -> Agreements:
+        """What code of others may be loaded, as the settings have it now."""
+        settings = self.settings
+        if self._agreed is None or self._agreed[0] is not settings:
+            written = {
+                **{(PROVIDERS_GROUP, name): to for name, to in settings.trusted_providers.items()},
+                **{(CLIENTS_GROUP, name): to for name, to in settings.trusted_clients.items()},
+            }
+            self._agreed = settings, Agreements(written, self._trusted_providers)
+        return self._agreed[1]
 
-        What it is given is code in this process, and its tokens; see SECURITY.md.
-        """
-        claim = self._registry.claim(name)
-        if claim is None or is_reserved(name) or name in self._trusted_providers:
-            return
-        if self.settings.trusted_providers.get(name) != (claim.distribution, claim.version):
-            raise ProviderUntrustedError(
-                f"{claim.distribution} {claim.version} offers the provider {name!r}, and nobody "
-                "has agreed to use that version.",
-                next_step=f"If you know where it is from, run: harbor providers trust {name}",
-            )
+    def _distributed_client(self, name: str) -> ClientCredentials | None:
+        return self._registry.client(name, self._agreements)
 
     def provider_names(self) -> tuple[str, ...]:
         """Return the names of given and installed providers, sorted."""
@@ -287,6 +287,10 @@ class HarborParts:
     def installed_providers(self) -> tuple[InstalledProvider, ...]:
         """List the installed providers with the distributions that offer them."""
         return self._registry.installed()
+
+    def installed_clients(self) -> tuple[InstalledProvider, ...]:
+        """List the installed app credentials with the distributions that bring them."""
+        return self._registry.clients()
 
     def _resource_of(self, key: GrantKey) -> Resource | None:
         """Return the resource of a stored grant; None when its plugin is gone."""

@@ -6,36 +6,39 @@ distributions claim, is an error for that name alone.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from harbor_oauth import installation
-from harbor_oauth.errors import InvalidNameError, ProviderInvalidError, ProviderNotFoundError
+from harbor_oauth.errors import (
+    ProviderInvalidError,
+    ProviderNotFoundError,
+    ProviderUntrustedError,
+)
 from harbor_oauth.protocol.client_auth import ClientCredentials
-from harbor_oauth.providers import Provider, check_server_name, is_reserved
+from harbor_oauth.providers import Provider
 from harbor_oauth.providers.names import SHIPPED_PROVIDERS
+from harbor_oauth.trust import (
+    CLIENTS_GROUP,
+    DISTRIBUTION_PREFIX,
+    PROVIDERS_GROUP,
+    Agreements,
+    normalized,
+)
 
 if TYPE_CHECKING:
     from importlib_metadata import EntryPoint, IDistribution
 
 __all__ = [
-    "CLIENTS_GROUP",
     "DISTRIBUTION_PREFIX",
-    "ENTRY_POINT_GROUP",
     "InstalledProvider",
     "Registry",
     "install_line",
 ]
 
-ENTRY_POINT_GROUP: Final = "harbor.providers"
-CLIENTS_GROUP: Final = "harbor.clients"
-
-# Until the distributions are published, the source tree is where they are
-# installed from; this constant is the one place that knows their names.
-DISTRIBUTION_PREFIX: Final = "harbor-oauth-"
+_OWN_ALONE: Final = Agreements()
 
 
 def install_line(provider: str) -> str:
@@ -72,9 +75,9 @@ class Registry:
         """Scan nothing yet."""
         self._path = None if path is None else list(path)
         self._found: dict[str, Mapping[str, tuple[InstalledProvider, ...]]] = {}
-        self._loaded: dict[str, Provider] = {}
+        self._valid: dict[str, Provider] = {}
 
-    def _scan(self, group: str = ENTRY_POINT_GROUP) -> Mapping[str, tuple[InstalledProvider, ...]]:
+    def _scan(self, group: str = PROVIDERS_GROUP) -> Mapping[str, tuple[InstalledProvider, ...]]:
         if group not in self._found:
             # Loaded when needed: it costs five times a bare interpreter's start.
             from importlib_metadata import distributions  # noqa: PLC0415
@@ -86,7 +89,7 @@ class Registry:
                     # An editable install can be listed twice; the first on
                     # the path is the one that an import finds.
                     found.setdefault(claim.name, {}).setdefault(
-                        _normalized(claim.distribution), claim
+                        normalized(claim.distribution), claim
                     )
             self._found[group] = {name: tuple(claims.values()) for name, claims in found.items()}
         return self._found[group]
@@ -103,11 +106,17 @@ class Registry:
         """Return the installed providers' names, sorted."""
         return tuple(sorted(self._scan()))
 
-    def provider(self, name: str) -> Provider:
+    def clients(self) -> tuple[InstalledProvider, ...]:
+        """List the app credentials that are installed, from metadata only, sorted by name."""
+        found = self._scan(CLIENTS_GROUP)
+        return tuple(claim for _, claims in sorted(found.items()) for claim in claims)
+
+    def provider(self, name: str, agreements: Agreements = _OWN_ALONE) -> Provider:
         """Load one provider.
 
         Args:
             name: The provider's name.
+            agreements: Which may be loaded besides Harbor's own.
 
         Returns:
             The object its entry point names; the same one at each call.
@@ -116,48 +125,8 @@ class Registry:
             ProviderNotFoundError: No installed distribution offers it.
             ProviderInvalidError: It fails to load, is no Provider, calls
                 itself something else, or two distributions claim the name.
+            ProviderUntrustedError: It is not Harbor's own, and was not agreed to.
         """
-        if name not in self._loaded:
-            self._loaded[name] = self._load(name)
-        return self._loaded[name]
-
-    def claim(self, name: str) -> InstalledProvider | None:
-        """Return what metadata says of one provider, or None; nothing is imported."""
-        claims = self._scan().get(name, ())
-        return claims[0] if claims else None
-
-    def client(self, name: str) -> ClientCredentials | None:
-        """Return the app credentials that an installed distribution brings, or None.
-
-        Args:
-            name: ``provider`` or ``provider/resource``, an entry point's name in
-                the group `harbor.clients`.
-
-        Raises:
-            ProviderInvalidError: Two distributions bring one, or what is
-                brought cannot be used.
-        """
-        points = [claim.entry_point for claim in self._scan(CLIENTS_GROUP).get(name, ())]
-        if not points:
-            return None
-        brought = ", ".join(sorted({point.value for point in points}))
-        fault = "is not a ClientCredentials"
-        if len({point.value for point in points}) == 1:
-            try:
-                client = points[0].load()
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
-                fault = f"failed to load: {type(error).__name__}"
-            else:
-                if isinstance(client, ClientCredentials):
-                    return client
-        else:
-            fault = "contradict each other"
-        raise ProviderInvalidError(
-            f"The app credentials that are installed for {name} ({brought}): {fault}.",
-            next_step="Update or uninstall the distribution that brings them.",
-        )
-
-    def _load(self, name: str) -> Provider:
         claims = self._scan().get(name, ())
         if not claims:
             raise self._unknown(name)
@@ -168,27 +137,66 @@ class Registry:
                 f"The distributions {rivals} claim the same provider, {name!r}.",
                 next_step="Uninstall what you do not want.",
             )
-        label = f"{claim.distribution} {claim.version}"
-        uninstall = f"Update or uninstall {claim.distribution}; other providers are not affected."
-        if not _may_claim(claim):
-            raise ProviderInvalidError(
-                f"{label} claims the provider {name!r}, which is not its to claim.",
-                next_step=uninstall,
-            )
         fault = "is not a provider of that name"
+        cause: BaseException | None = None
         try:
-            provider = claim.entry_point.load()
-            if isinstance(provider, Provider) and provider.name == name:
-                return provider
+            found = agreements.load(claim.entry_point)
+            if name in self._valid and found is self._valid[name]:
+                return self._valid[name]
+            if isinstance(found, Provider) and found.name == name:
+                self._valid[name] = found
+                return found
+        except (ProviderInvalidError, ProviderUntrustedError):
+            raise  # the gate's own
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
             fault = f"failed to load: {type(error).__name__}: {error}"
-            cause: BaseException | None = error
-        else:
-            cause = None
+            cause = error
         raise ProviderInvalidError(
-            f"{label} offers {name!r}, but its entry point {claim.entry_point.value} {fault}.",
-            next_step=uninstall,
+            f"{claim.distribution} {claim.version} offers {name!r}, but its entry point "
+            f"{claim.entry_point.value} {fault}.",
+            next_step=(
+                f"Update or uninstall {claim.distribution}; other providers are not affected."
+            ),
         ) from cause
+
+    def claim(self, name: str) -> InstalledProvider | None:
+        """Return what metadata says of one provider, or None; nothing is imported."""
+        claims = self._scan().get(name, ())
+        return claims[0] if claims else None
+
+    def client(self, name: str, agreements: Agreements = _OWN_ALONE) -> ClientCredentials | None:
+        """Return the app credentials that an installed distribution brings, or None.
+
+        Args:
+            name: ``provider`` or ``provider/resource``, an entry point's name in
+                the group `harbor.clients`.
+            agreements: Which may be loaded.
+
+        Raises:
+            ProviderInvalidError: Two distributions bring one, or what is
+                brought cannot be used.
+            ProviderUntrustedError: It was not agreed to.
+        """
+        claims = self._scan(CLIENTS_GROUP).get(name, ())
+        if not claims or agreements.own_only:
+            return None
+        brought = ", ".join(sorted(claim.entry_point.value for claim in claims))
+        fault = "contradict each other"
+        if len(claims) == 1:
+            fault = "is not a ClientCredentials"
+            try:
+                client = agreements.load(claims[0].entry_point)
+            except (ProviderInvalidError, ProviderUntrustedError):
+                raise  # the gate's own
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
+                fault = f"failed to load: {type(error).__name__}"
+            else:
+                if isinstance(client, ClientCredentials):
+                    return client
+        raise ProviderInvalidError(
+            f"The app credentials that are installed for {name} ({brought}): {fault}.",
+            next_step="Update or uninstall the distribution that brings them.",
+        )
 
     def _unknown(self, name: str) -> ProviderNotFoundError:
         known = ", ".join(self.names()) or "none"
@@ -221,23 +229,3 @@ def _offered(distribution: IDistribution, group: str) -> list[InstalledProvider]
             "skipped a distribution with unreadable metadata (%s)", type(error).__name__
         )
         return []
-
-
-def _normalized(distribution: str) -> str:
-    """Return a distribution's name as packaging tools compare it."""
-    return re.sub(r"[-_.]+", "-", distribution).lower()
-
-
-def _may_claim(claim: InstalledProvider) -> bool:
-    """Say whether a distribution may offer a provider of that name.
-
-    What is called `slack` receives Slack's token, so a reserved name belongs
-    to one distribution, and what only looks like it (`Slack`, a Cyrillic
-    letter) breaks the rule for names.
-    """
-    try:
-        check_server_name(claim.name)
-    except InvalidNameError:
-        return False
-    owner = f"{DISTRIBUTION_PREFIX}{claim.name}"
-    return not is_reserved(claim.name) or _normalized(claim.distribution) == owner

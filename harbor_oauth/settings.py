@@ -21,6 +21,7 @@ from harbor_oauth.platform.places import configuration_directory, expanded
 from harbor_oauth.protocol.client_metadata import client_id_fault
 from harbor_oauth.protocol.secret_text import access_token_from, client_id_from, one_spelling
 from harbor_oauth.secret import Secret
+from harbor_oauth.trust import Agreement
 
 __all__ = [
     "CONFIG_VERSION",
@@ -87,8 +88,10 @@ class Settings:
             omits `code_challenge_methods_supported`.
         scope_ceilings: Grant names, as they are written there, to the only
             scopes that are ever asked for on behalf of that grant.
-        trusted_providers: Names of providers of others to the distribution and
-            version that a person agreed to use.
+        trusted_providers: Names of providers of others to what a person agreed
+            to load for them.
+        trusted_clients: The same for app credentials that distributions bring,
+            by ``provider`` or ``provider/resource``.
         environ: The environment all of this was read from.
     """
 
@@ -101,7 +104,8 @@ class Settings:
     servers: Mapping[str, ServerEntry] = attrs.field(factory=dict)
     issuers_without_s256: frozenset[str] = frozenset()
     scope_ceilings: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
-    trusted_providers: Mapping[str, tuple[str, str]] = attrs.field(factory=dict)
+    trusted_providers: Mapping[str, Agreement] = attrs.field(factory=dict)
+    trusted_clients: Mapping[str, Agreement] = attrs.field(factory=dict)
     environ: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
     @property
@@ -259,7 +263,8 @@ def load_settings(
         servers=MappingProxyType(reader.servers(document)),
         issuers_without_s256=frozenset(reader.issuers_without_s256(document)),
         scope_ceilings=MappingProxyType(reader.scope_ceilings(document)),
-        trusted_providers=MappingProxyType(reader.trusted_providers(document)),
+        trusted_providers=MappingProxyType(reader.trusted(document, "providers")),
+        trusted_clients=MappingProxyType(reader.trusted(document, "clients")),
         environ=MappingProxyType(environ),
     )
 
@@ -347,16 +352,18 @@ class _Reader:
             raise self.wrong(place, f"the URL of a client ID metadata document (it {fault})")
         return url or None
 
-    def trusted_providers(self, document: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-        tables = self.table(document, "providers", "providers")
-        found: dict[str, tuple[str, str]] = {}
+    def trusted(self, document: Mapping[str, Any], kind: str) -> dict[str, Agreement]:
+        tables = self.table(document, kind, kind)
+        found: dict[str, Agreement] = {}
         for name in tables:
-            place = f"providers.{name}"
+            place = f'{kind}."{name}"'
             trusted = self.table(self.table(tables, name, place), "trusted", f"{place}.trusted")
-            distribution = self.text(trusted, "distribution", f"{place}.trusted.distribution")
-            version = self.text(trusted, "version", f"{place}.trusted.version")
+            distribution, version, digest = (
+                self.text(trusted, key, f"{place}.trusted.{key}")
+                for key in ("distribution", "version", "digest")
+            )
             if distribution and version:
-                found[name] = distribution, version
+                found[name] = Agreement(distribution, version, digest or "")
         return found
 
     def scope_ceilings(self, document: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

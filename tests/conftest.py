@@ -12,6 +12,7 @@ import pytest
 
 from harbor_oauth.cli import main
 from harbor_oauth.client import Harbor
+from harbor_oauth.fleet.providers import examine, stranger, trust
 from harbor_oauth.providers import discovered_provider
 from harbor_oauth.registry import Registry
 from harbor_oauth.testing import AuthorizationServer, McpServer
@@ -49,6 +50,12 @@ class Ran(NamedTuple):
     code: int
     out: str
     err: str
+
+
+def agree(harbor: Harbor, name: str, *, client: bool = False) -> None:
+    """Agree to an installed plugin, as a person does with `harbor providers trust`."""
+    claim = stranger(harbor, name, client=client)
+    trust(harbor, claim, examine(claim))
 
 
 class Cli(Protocol):

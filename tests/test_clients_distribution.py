@@ -18,6 +18,8 @@ from harbor_oauth.errors import IssuerMismatchError, ProviderInvalidError
 from harbor_oauth.providers import OAuthProvider, Registration, discovered_provider
 from harbor_oauth.registry import Registry
 from harbor_oauth.testing import AuthorizationServer, McpServer
+from harbor_oauth.trust import Agreement, Agreements, contents
+from tests.conftest import agree
 
 if TYPE_CHECKING:
     from tests.conftest import Cli
@@ -96,6 +98,13 @@ def test_docking_needs_no_app_of_ones_own(
     issuer.add_client(client_id="acme-app-at-slack")
     harbor = vendors(registry=acme)
     assert harbor.vault.keys() == ()
+    asked = cli("dock", "slack", with_=harbor)
+    assert (asked.code, issuer.count("authorize")) == (1, 0)
+    assert "next: If you know where it is from, run: harbor providers trust slack --client" in (
+        asked.err
+    )
+    assert "harbor_clients_acme" not in sys.modules
+    assert cli("providers", "trust", "slack", "--client", "--yes", with_=harbor).code == 0
     docked = cli("dock", "slack", with_=harbor)
     assert (docked.code, docked.out.splitlines()[0]) == (0, "Docked slack.")
     assert asked_for(issuer) == "acme-app-at-slack"
@@ -118,8 +127,10 @@ def test_the_example_s_client_is_shown_to_its_issuer_only(
     vendors: Callable[..., Harbor], issuer: AuthorizationServer, acme: Registry
 ) -> None:
     """The one for Google names Google's; no browser opens at another."""
+    harbor = vendors(registry=acme)
+    agree(harbor, "google", client=True)
     with pytest.raises(IssuerMismatchError, match=r"accounts\.google\.com"):
-        vendors(registry=acme).login("google")
+        harbor.login("google")
     assert issuer.count("authorize") == issuer.count("token") == 0
 
 
@@ -133,7 +144,9 @@ def test_a_resource_s_own_client_is_the_more_exact_one(
     install("any", "1.0", "harbor.clients:slack", bringing("any"))
     registry = install("exact", "1.0", "harbor.clients:slack/mcp", bringing("exact"))
     issuer.add_client(client_id="exact")
-    vendors(registry=registry).login("slack")
+    harbor = vendors(registry=registry)
+    agree(harbor, "slack/mcp", client=True)
+    harbor.login("slack")
     assert asked_for(issuer) == "exact"
 
 
@@ -144,7 +157,10 @@ def test_it_is_not_imported_for_another_provider(
     install("other", "1.0", "harbor.clients:google", "raise SystemExit(1)")
     registry = install("acme", "1.0", "harbor.clients:slack", bringing("acme"))
     issuer.add_client(client_id="acme")
-    vendors(registry=registry).login("slack")
+    harbor = vendors(registry=registry)
+    agree(harbor, "slack", client=True)
+    harbor.login("slack")
+    assert asked_for(issuer) == "acme"
     assert "other_module" not in sys.modules
 
 
@@ -158,8 +174,11 @@ def test_it_is_not_imported_for_another_provider(
 def test_what_cannot_be_used_is_said(install: Install, code: str, fault: str) -> None:
     """With the entry point, so that its distribution can be mended."""
     registry = install("acme", "1.0", "harbor.clients:slack", code)
+    (claim,) = registry.clients()
+    agreement = Agreement("acme", "1.0", contents(claim.entry_point).digest)
+    agreements = Agreements({("harbor.clients", "slack"): agreement})
     with pytest.raises(ProviderInvalidError, match=fault) as caught:
-        registry.client("slack")
+        registry.client("slack", agreements)
     assert "acme_module:VALUE" in caught.value.message
 
 

@@ -13,6 +13,7 @@ import pytest
 from harbor_oauth.errors import ProviderInvalidError, ProviderNotFoundError
 from harbor_oauth.providers import Provider
 from harbor_oauth.registry import InstalledProvider, Registry, install_line
+from harbor_oauth.trust import Agreements
 
 GOOD = """
 from harbor_oauth.providers import OAuthProvider, Resource
@@ -22,6 +23,9 @@ PROVIDER = OAuthProvider(
     resources=(Resource("mcp", ("https://x.example/mcp",), ("https://x.example",)),),
 )
 """
+
+
+AGREED = Agreements(by_program=frozenset({"x", "x1", "y", "broken"}))
 
 
 class Site:
@@ -89,7 +93,7 @@ def test_listing_reads_metadata_only(site: Site) -> None:
         registry.provider("absent")
     assert not list(site.path.glob("*.trace"))
     assert not set(modules) & set(sys.modules)
-    registry.provider("x1")
+    registry.provider("x1", AGREED)
     assert [trace.name for trace in site.path.glob("*.trace")] == [f"{modules[1]}.py.trace"]
 
 
@@ -124,9 +128,9 @@ def test_a_provider_is_loaded_once(site: Site) -> None:
     """The same object at each call."""
     module = site.add("harbor-x", "x")
     registry = site.registry()
-    provider = registry.provider("x")
+    provider = registry.provider("x", AGREED)
     assert isinstance(provider, Provider)
-    assert provider is registry.provider("x")
+    assert provider is registry.provider("x", AGREED)
     assert provider is sys.modules[module].__dict__["PROVIDER"]
 
 
@@ -142,7 +146,7 @@ class Plain:
 PROVIDER = Plain()
 """
     site.add("harbor-x", "x", code)
-    assert site.registry().provider("x").display_name == "X"
+    assert site.registry().provider("x", AGREED).display_name == "X"
 
 
 @pytest.mark.parametrize(
@@ -184,11 +188,11 @@ def test_a_broken_plugin_harms_itself_only(site: Site, code: str) -> None:
     registry = site.registry()
     for _ in range(2):
         with pytest.raises(ProviderInvalidError, match=r"harbor-broken 2\.5") as caught:
-            registry.provider("broken")
+            registry.provider("broken", AGREED)
         assert "'broken'" in str(caught.value)
         assert "uninstall harbor-broken" in str(caught.value)
     assert registry.names() == ("broken", "x")
-    assert registry.provider("x").name == "x"
+    assert registry.provider("x", AGREED).name == "x"
 
 
 @pytest.mark.parametrize("value", ["", "no such-module:X", "absent_module_x:PROVIDER", "os:path:x"])
@@ -198,8 +202,8 @@ def test_an_entry_point_that_leads_nowhere(site: Site, value: str) -> None:
     site.add("harbor-x", "x")
     registry = site.registry()
     with pytest.raises(ProviderInvalidError, match=r"harbor-broken 1\.0"):
-        registry.provider("broken")
-    assert registry.provider("x").name == "x"
+        registry.provider("broken", AGREED)
+    assert registry.provider("x", AGREED).name == "x"
 
 
 @pytest.mark.parametrize(
@@ -222,7 +226,7 @@ def test_broken_metadata_harms_nobody(site: Site, file: str, content: bytes | No
         path.write_bytes(content)
     registry = site.registry()
     assert "x" in registry.names()
-    assert registry.provider("x").name == "x"
+    assert registry.provider("x", AGREED).name == "x"
 
 
 # --- rivals ------------------------------------------------------------------------
@@ -240,7 +244,7 @@ def test_two_distributions_may_not_claim_one_name(tmp_path: Path) -> None:
     for order in permutations(sites):
         registry = Registry(path=[str(site.path) for site in order])
         with pytest.raises(ProviderInvalidError) as caught:
-            registry.provider("x")
+            registry.provider("x", AGREED)
         texts.add(str(caught.value))
         assert registry.names() == ("harbor-a-fine", "harbor-b-fine", "harbor-c-fine", "x")
         assert [each.distribution for each in registry.installed() if each.name == "x"] == [
@@ -259,8 +263,8 @@ def test_a_rival_harms_that_name_only(site: Site) -> None:
     site.add("harbor-y", "y")
     registry = site.registry()
     with pytest.raises(ProviderInvalidError, match="harbor-a and harbor-b"):
-        registry.provider("x")
-    assert registry.provider("y").name == "y"
+        registry.provider("x", AGREED)
+    assert registry.provider("y", AGREED).name == "y"
 
 
 def test_one_distribution_seen_twice_is_no_rival(site: Site, tmp_path: Path) -> None:
@@ -270,7 +274,7 @@ def test_one_distribution_seen_twice_is_no_rival(site: Site, tmp_path: Path) -> 
     second.path.mkdir()
     second.add("harbor-x", "x", "raise SystemError", version="0.9")
     registry = Registry(path=[str(site.path), str(second.path)])
-    assert registry.provider("x").name == "x"
+    assert registry.provider("x", AGREED).name == "x"
     assert [each.version for each in registry.installed()] == ["1.0"]
 
 

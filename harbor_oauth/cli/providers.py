@@ -126,26 +126,36 @@ def _as_json(
     return members
 
 
-@providers.command("trust", epilog=example("harbor providers trust acme"))
+@providers.command(
+    "trust",
+    epilog=example("harbor providers trust acme", "harbor providers trust slack --client"),
+)
 @click.argument("name")
+@click.option(
+    "--client", is_flag=True, help="App credentials for NAME (harbor.clients), not a provider."
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_harbor
-def trust(harbor: Harbor, *, name: str, yes: bool) -> None:
-    """Agree to use a provider that is not Harbor's own.
+def trust(harbor: Harbor, *, name: str, client: bool, yes: bool) -> None:
+    """Agree to load a plugin that is not Harbor's own.
 
     Its code runs in your programs and sees the tokens it is for. You agree to
-    the installed version; another one is asked for again.
+    the files that are installed now; a change of any is asked about again.
     """
-    from harbor_oauth.fleet.providers import stranger
+    from harbor_oauth.fleet.providers import examine, stranger
     from harbor_oauth.fleet.providers import trust as agree
 
-    claim = stranger(harbor, name)
-    note(f"{name} is offered by {claim.distribution} {claim.version}: {claim.entry_point.value}")
+    claim = stranger(harbor, name, client=client)
+    seen = examine(claim)
+    what = f"App credentials for {name} are" if client else f"{name} is"
+    note(f"{what} offered by {claim.distribution} {claim.version}: {claim.entry_point.value}")
+    for gap in seen.gaps:
+        warn(gap)
     if not yes:
         if not interactive():
-            raise click.UsageError("Nobody can be asked here; say --yes to agree.")
+            raise click.UsageError("There is no terminal to ask at; say --yes to agree.")
         click.confirm("Do you know where it is from, and trust it?", abort=True, err=True)
-    if agree(harbor, claim):
+    if agree(harbor, claim, seen):
         result(f"Trusted {claim.distribution} {claim.version}.")
     else:
         result(f"{claim.distribution} {claim.version} is trusted already; nothing was changed.")

@@ -10,8 +10,9 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+import attrs
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
@@ -19,8 +20,9 @@ from harbor_oauth.errors import ConfigurationError, ServerNotFoundError
 from harbor_oauth.platform.files import atomic_write, private_directory
 from harbor_oauth.platform.locks import FileLock
 from harbor_oauth.settings import CONFIG_VERSION, ServerEntry, Settings, load_settings
+from harbor_oauth.trust import Agreement
 
-__all__ = ["add_server", "check_writable", "held_servers", "remove_server"]
+__all__ = ["add_server", "check_writable", "held_servers", "remove_server", "write_agreement"]
 
 _LOCK_TIMEOUT: Final = 10.0
 
@@ -101,14 +103,16 @@ def remove_server(settings: Settings, name: str) -> None:
     _change(settings, remove)
 
 
-def trust_provider(settings: Settings, name: str, distribution: str, version: str) -> None:
-    """Write down that a person agreed to use a distribution's provider.
+def write_agreement(
+    settings: Settings, kind: Literal["providers", "clients"], name: str, agreement: Agreement
+) -> None:
+    """Write down that a person agreed to load what a distribution offers.
 
     Args:
         settings: Where the file is.
-        name: The provider.
-        distribution: The distribution that offers it.
-        version: The version that was agreed to.
+        kind: Whether it is a provider, or app credentials for one.
+        name: The provider, or ``provider/resource``.
+        agreement: What was agreed to.
 
     Raises:
         ConfigurationError: The file cannot be read, understood or written; it
@@ -116,9 +120,9 @@ def trust_provider(settings: Settings, name: str, distribution: str, version: st
     """
 
     def trust(document: Any) -> None:  # noqa: ANN401 - as above
-        tables = document.setdefault("providers", tomlkit.table(is_super_table=True))
+        tables = document.setdefault(kind, tomlkit.table(is_super_table=True))
         trusted = tomlkit.inline_table()
-        trusted.update({"distribution": distribution, "version": version})
+        trusted.update(attrs.asdict(agreement))
         tables.setdefault(name, tomlkit.table())["trusted"] = trusted
 
     _change(settings, trust)

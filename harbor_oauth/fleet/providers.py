@@ -2,7 +2,7 @@
 
 A provider that cannot be used is listed with the reason and disturbs no other.
 A stranger's is listed from metadata alone: nothing of it is imported before a
-person agreed to that very version.
+person agreed to those very files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from harbor_oauth.errors import (
     ProviderUntrustedError,
     VaultError,
 )
-from harbor_oauth.fleet.config import trust_provider
+from harbor_oauth.fleet.config import write_agreement
 from harbor_oauth.fleet.references import named_secrets
 from harbor_oauth.fleet.rules import grant_name
 from harbor_oauth.providers import (
@@ -34,6 +34,7 @@ from harbor_oauth.providers import (
 )
 from harbor_oauth.providers.names import SHIPPED_PROVIDERS
 from harbor_oauth.registry import InstalledProvider, install_line
+from harbor_oauth.trust import CLIENTS_GROUP, Agreement, Contents, contents, refuse_claim
 
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ListedProvider",
     "Outlook",
+    "examine",
     "install_line",
     "list_providers",
     "outlooks",
@@ -140,46 +142,72 @@ def outlooks(harbor: Harbor, name: str) -> tuple[Outlook, ...]:
     return tuple(found)
 
 
-def stranger(harbor: Harbor, name: str) -> InstalledProvider:
-    """Return what metadata says of a provider that a person may come to trust.
+def stranger(harbor: Harbor, name: str, *, client: bool = False) -> InstalledProvider:
+    """Return what metadata says of a plugin that a person may come to trust.
+
+    Args:
+        harbor: Knows what is installed.
+        name: The provider's name; with `client`, ``provider`` or ``provider/resource``.
+        client: Whether app credentials for that provider are meant.
 
     Raises:
         InvalidNameError: The name is reserved, or breaks the rules.
         ProviderNotFoundError: No installed distribution offers it.
-        ProviderInvalidError: Two distributions do.
+        ProviderInvalidError: Two distributions do, or one that may not.
     """
-    if is_reserved(check_server_name(name)):
+    if not client and is_reserved(check_server_name(name)):
         own = name in SHIPPED_PROVIDERS
         raise InvalidNameError(
             f"{name!r} is a name of Harbor's own; no other distribution may have it.",
             next_step=f"Its own needs no trust: {install_line(name)}" if own else "",
         )
-    claims = [claim for claim in harbor.installed_providers() if claim.name == name]
+    offered = harbor.installed_clients() if client else harbor.installed_providers()
+    claims = [claim for claim in offered if claim.name == name]
     if not claims:
+        what = f"app credentials for {name!r}" if client else repr(name)
         raise ProviderNotFoundError(
-            f"No distribution that is installed where this Harbor runs offers {name!r}.",
+            f"No distribution that is installed where this Harbor runs offers {what}.",
             next_step=f"Install it there: {installation.current().add_distribution('FOLDER')}\n"
             "See the ones there are: harbor providers",
         )
     claim, *others = claims
     if others:
+        what = "bring app credentials for" if client else "claim the same provider,"
         raise ProviderInvalidError(
-            f"The distributions {_and(claims)} claim the same provider, {name!r}.",
+            f"The distributions {_and(claims)} {what} {name!r}.",
             next_step="Uninstall what you do not want.",
         )
+    refuse_claim(claim.entry_point)
     return claim
 
 
-def trust(harbor: Harbor, claim: InstalledProvider) -> bool:
-    """Write down that a person agreed to use this version; say whether that is new.
+def examine(claim: InstalledProvider) -> Contents:
+    """Read what a person would agree to, before the question; nothing is imported.
+
+    Raises:
+        ProviderInvalidError: Its files cannot be read.
+    """
+    return contents(claim.entry_point)
+
+
+def trust(harbor: Harbor, claim: InstalledProvider, seen: Contents) -> bool:
+    """Write down that a person agreed to use exactly this; say whether that is new.
+
+    Args:
+        harbor: Has the configuration.
+        claim: What is offered.
+        seen: What the person was told of it, from `examine`.
 
     Raises:
         ConfigurationError: The configuration cannot be written.
     """
-    agreed = harbor.settings.trusted_providers.get(claim.name)
-    if agreed == (claim.distribution, claim.version):
+    agreement = Agreement(claim.distribution, claim.version, seen.digest)
+    client = claim.entry_point.group == CLIENTS_GROUP
+    settings = harbor.settings
+    agreed = settings.trusted_clients if client else settings.trusted_providers
+    if agreed.get(claim.name) == agreement:
         return False
-    trust_provider(harbor.settings, claim.name, claim.distribution, claim.version)
+    write_agreement(settings, "clients" if client else "providers", claim.name, agreement)
     harbor.reload_settings()
     return True
 
@@ -194,7 +222,7 @@ def restore_step(harbor: Harbor, provider: str) -> str | None:
     if provider in SHIPPED_PROVIDERS:
         return install_line(provider)
     agreed = harbor.settings.trusted_providers.get(provider)
-    return f"Install {agreed[0]} {agreed[1]} again." if agreed else None
+    return f"Install {agreed.distribution} {agreed.version} again." if agreed else None
 
 
 def _listed(harbor: Harbor, name: str, claims: list[InstalledProvider]) -> ListedProvider:

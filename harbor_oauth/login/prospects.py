@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import attrs
 
-from harbor_oauth.errors import ProviderInvalidError
+from harbor_oauth.errors import ProviderInvalidError, ProviderUntrustedError
 from harbor_oauth.login.clients import ClientSources, client_required
 from harbor_oauth.protocol.metadata import same_issuer
 from harbor_oauth.providers import Provider, Registration, Resource
@@ -98,7 +98,7 @@ def _distributed(sources: ClientSources, names: tuple[str, ...]) -> Prospect | N
     try:
         if any(sources.distributed(name) for name in names):
             return Prospect("an installed distribution's app")
-    except ProviderInvalidError as error:
+    except (ProviderInvalidError, ProviderUntrustedError) as error:
         return Prospect(None, error.message, (error.next_step,))
     return None
 

@@ -12,6 +12,7 @@ from harbor_oauth.registry import Registry
 from harbor_oauth.testing import _provider_faults as faults
 from harbor_oauth.testing._provider_import import watch_import
 from harbor_oauth.testing._provider_subject import ProviderTests
+from harbor_oauth.trust import Agreements
 
 __all__ = ["DataTests"]
 
@@ -27,8 +28,8 @@ class DataTests(ProviderTests):
         offered = [each for each in registry.installed() if each.name == provider.name]
         assert offered, f"no installed distribution offers {provider.name!r}: install the plugin"
         assert len(offered) == 1, f"more than one: {[each.distribution for each in offered]}"
-        assert registry.provider(provider.name) is offered[0].entry_point.load()
-        assert registry.provider(provider.name) == provider
+        agreements = Agreements(by_program=frozenset({provider.name}))
+        assert registry.provider(provider.name, agreements) == provider
         assert provider.name in offered[0].distribution
 
     def test_importing_it_touches_nothing(self) -> None:

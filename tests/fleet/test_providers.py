@@ -20,6 +20,7 @@ from harbor_oauth.errors import (
 )
 from harbor_oauth.fleet.providers import (
     ListedProvider,
+    examine,
     install_line,
     list_providers,
     outlooks,
@@ -29,6 +30,7 @@ from harbor_oauth.fleet.providers import (
 )
 from harbor_oauth.providers import Flow, NativeServer, OAuthProvider, Registration, Resource
 from harbor_oauth.registry import Registry
+from harbor_oauth.trust import Agreement
 from harbor_oauth.vault import Vault
 
 MakeHarbor = Callable[..., Harbor]
@@ -214,11 +216,13 @@ def test_trust_is_for_the_installed_version(make_harbor: MakeHarbor, install: In
         "acme-harbor",
         "acme_harbor_module:VALUE",
     )
-    assert trust(harbor, claim)
-    assert not trust(harbor, claim)
-    assert harbor.settings.trusted_providers == {"acme": ("acme-harbor", "2.0")}
+    seen = examine(claim)
+    assert trust(harbor, claim, seen)
+    assert not trust(harbor, claim, seen)
+    agreed = Agreement("acme-harbor", "2.0", seen.digest)
+    assert harbor.settings.trusted_providers == {"acme": agreed}
     assert listed(harbor)["acme"].problem is None
-    assert trust(harbor, attrs.evolve(claim, version="3.0"))
+    assert trust(harbor, attrs.evolve(claim, version="3.0"), seen)
     assert not listed(harbor)["acme"].trusted
 
 
@@ -253,7 +257,8 @@ def test_a_provider_that_is_gone_can_be_restored(
     """A shipped one by its line, a trusted one by its distribution; of others nothing is known."""
     registry: Any = install("acme-harbor", "2.0", "harbor.providers:acme", good("acme"))
     harbor = make_harbor(providers={"given": given}, registry=registry)
-    trust(harbor, stranger(harbor, "acme"))
+    claim = stranger(harbor, "acme")
+    trust(harbor, claim, examine(claim))
     assert restore_step(harbor, "acme") is None
     assert restore_step(harbor, "given") is None
     bare = make_harbor(providers={}, registry=Registry([]))

@@ -15,6 +15,7 @@ from harbor_oauth.protocol.metadata import ServerMetadata
 from harbor_oauth.providers import OAuthProvider, Registration, Resource, discovered_provider
 from harbor_oauth.registry import Registry
 from harbor_oauth.testing import AuthorizationServer, McpServer
+from tests.conftest import agree
 
 MakeHarbor = Callable[..., Harbor]
 Install = Callable[[str, str, str, str], Registry]
@@ -72,6 +73,8 @@ def test_the_source_that_is_said_is_the_one_that_is_used(
     if "argument" in present:
         options["clients"] = {"practice/mcp": ClientCredentials("argument")}
     harbor = make_harbor(**options)
+    if "distributed" in present:
+        agree(harbor, "practice", client=True)
     if "papers" in present:
         harbor.vault.set("oauth:practice:client_id", "papers")
 
@@ -138,6 +141,7 @@ def test_what_is_brought_but_broken_is_said(
     provider = provider_at(mcp, issuer)
     registry = install("acme", "1.0", "harbor.clients:practice", "VALUE = 'an id'")
     harbor = make_harbor(providers={"practice": provider}, registry=registry)
+    agree(harbor, "practice", client=True)
     prospect = harbor.prospect(provider, provider.resource())
     assert prospect.way is None
     assert "acme_module:VALUE" in prospect.missing
