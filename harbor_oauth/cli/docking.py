@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import click
 from harbor_oauth.cli.context import pass_harbor
 from harbor_oauth.cli.output import example, note, result, warn
 from harbor_oauth.cli.sign_in import SignIn, sign_in_options, warn_of_variable
+from harbor_oauth.cli.terminal import interactive
 
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor, LogoutResult
@@ -79,6 +81,7 @@ def _pairs(separator: str, form: str) -> Callable[..., dict[str, str]]:
         "harbor dock --name wiki --url https://wiki.example/mcp",
         "harbor dock --name maps --url https://maps.example/mcp -H 'X-Api-Key: vault:maps-key'",
         "harbor dock --name files --command npx --env KEY=vault:files-key -y some-server /tmp",
+        "harbor dock --name files --agree",
     ),
 )
 @click.argument("words", metavar="[PROVIDER | ARGS...]", nargs=-1)
@@ -108,7 +111,8 @@ def _pairs(separator: str, form: str) -> Callable[..., dict[str, str]]:
 @click.option("--account", metavar="LABEL", help="A label, to keep several accounts apart.")
 @click.option("--skip-auth", is_flag=True, help="Do not sign in.")
 @click.option("--from", "host", metavar="HOST", help="Offer the remote servers of an MCP host.")
-@click.option("--yes", is_flag=True, help="With --from: dock them all; ask nothing.")
+@click.option("--agree", is_flag=True, help="Agree to the server NAME as config.toml has it now.")
+@click.option("--yes", is_flag=True, help="With --from and --agree: ask nothing.")
 @sign_in_options
 @pass_harbor
 def dock(
@@ -116,6 +120,7 @@ def dock(
     /,
     *,
     host: str | None,
+    agree: bool,
     yes: bool,
     **given: Any,  # noqa: ANN401 - the options, by name
 ) -> None:
@@ -125,11 +130,14 @@ def dock(
     """
     sign_in = SignIn(harbor, **{name: given.pop(name) for name in SignIn.options()})
     wanted = _Wanted(**given)
-    if host is not None:
+    if host is not None and not agree:
         _dock_from(harbor, sign_in, wanted, host, everything=yes)
         return
+    if agree:
+        _agree(harbor, wanted, yes=yes)
+        return
     if yes:
-        raise click.UsageError("--yes goes with --from.")
+        raise click.UsageError("--yes goes with --from and --agree.")
     for docked in _dockings(harbor, sign_in, wanted):
         _show_docked(docked)
         if docked.entry.grant:
@@ -210,10 +218,29 @@ def _dock_from(
     dock_from(harbor, host, dock_one, everything=everything)
 
 
+def _agree(harbor: Harbor, wanted: _Wanted, *, yes: bool) -> None:
+    """Show what an entry that was changed by hand does, and ask whether that is meant."""
+    from harbor_oauth.fleet.approvals import approve
+    from harbor_oauth.fleet.docking import server
+
+    if wanted.name is None or any(attrs.astuple(attrs.evolve(wanted, name=None))):
+        raise click.UsageError("--agree goes with --name and --yes only.")
+    entry = server(harbor, wanted.name)
+    doing = entry.url or shlex.join([entry.command or "", *entry.args])
+    note(f"{entry.name} {'is at' if entry.url else 'runs'}: {doing}")
+    for name, value in {**entry.headers, **entry.env}.items():
+        # A literal value may be a secret: it is not repeated here.
+        note(f"{name}: {value if 'vault:' in value else 'the value in config.toml'}")
+    if not yes:
+        if not interactive():
+            raise click.UsageError("There is no terminal to ask at; say --yes to agree.")
+        click.confirm("Is this what you want?", abort=True, err=True)
+    approve(harbor, entry)
+    result(f"Agreed to {entry.name}.")
+
+
 def _show_not_narrowed(harbor: Harbor, docked: Docked, sign_in: SignIn) -> None:
     """Warn where a grant that was there is used as it is, and not with the scopes asked for."""
-    import shlex
-
     grant = docked.entry.grant
     status = harbor.grant_status(grant) if grant else None
     if grant is None or status is None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from harbor_oauth.errors import ConfigurationError
+from harbor_oauth.fleet.approvals import check_approved
 from harbor_oauth.fleet.docking import server
 from harbor_oauth.fleet.references import grants_of, resolve_environment
-from harbor_oauth.platform.children import BASE_VARIABLES, replace_process
+from harbor_oauth.platform.children import BASE_VARIABLES, find_program, replace_process
 
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor
@@ -59,7 +59,8 @@ def prepare(harbor: Harbor, name: str) -> Child:
 
     Raises:
         ServerNotFoundError: There is no such server.
-        ConfigurationError: It is a remote one, or its program is not found.
+        ConfigurationError: It is a remote one, its program is not found, or it
+            is not what was docked.
         UnresolvedReferenceError: Its environment names a secret that is not there.
         LoginRequiredError: One of its grants needs a person.
     """
@@ -69,12 +70,13 @@ def prepare(harbor: Harbor, name: str) -> Child:
             f"{name!r} is a remote server at {entry.url}; there is nothing to run.",
             next_step=f"For its token: harbor token {entry.grant or name}",
         )
+    check_approved(harbor, entry)
     base = _base(harbor.settings.environ)
-    program = shutil.which(entry.command, path={**base, **entry.env}.get("PATH"))
+    program = find_program(entry.command, {**base, **entry.env}.get("PATH"))
     if program is None:
         raise ConfigurationError(
             f"The program {entry.command!r} of {name!r} is not found, or cannot be executed.",
-            next_step="Install it, or put its directory on PATH.",
+            next_step="Install it, put its directory on PATH, or dock it by its whole path.",
         )
     expiries = {grant: harbor.token(grant).expires_at for grant in grants_of(entry)}
     # Last: while an error is raised, no variable holds the resolved values.

@@ -62,7 +62,7 @@ def undock(harbor: Harbor, name: str, *, keep_grant: bool = False) -> Undocked:
         # Before the entry goes: what fails here can be tried again by name.
         ended = (harbor.logout(entry.grant),)
         unshared.remove(entry.grant)
-    if entry.headers:
+    if entry.headers or entry.command is not None:
         forget_approval(harbor, name)
     remove_server(harbor.settings, name)
     harbor.reload_settings()

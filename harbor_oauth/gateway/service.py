@@ -14,6 +14,7 @@ from typing import Final
 
 from harbor_oauth.errors import ConfigurationError
 from harbor_oauth.gateway.running import Running, find
+from harbor_oauth.platform.children import find_program
 from harbor_oauth.platform.files import open_private, private_directory
 from harbor_oauth.platform.places import configuration_directory
 
@@ -207,8 +208,9 @@ def _require_systemd(run: Run) -> None:
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    program = find_program(command[0], os.environ.get("PATH")) or ""
     try:
-        return subprocess.run(list(command), capture_output=True, text=True, check=False)
+        return subprocess.run([program, *command[1:]], capture_output=True, text=True, check=False)
     except OSError as error:
         return subprocess.CompletedProcess(list(command), 1, "", error.strerror or "")
 

@@ -1,15 +1,17 @@
-"""Starting a program in this one's place."""
+"""Finding a program, and starting it in this one's place."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
-__all__ = ["BASE_VARIABLES", "replace_process"]
+__all__ = ["BASE_VARIABLES", "find_program", "replace_process"]
 
 _COMMON: Final = ("PATH", "LANG", "LANGUAGE", "TZ", "TERM", "NO_COLOR")
 
@@ -23,6 +25,27 @@ if sys.platform == "win32":
     )
 else:
     BASE_VARIABLES: Final = (*_COMMON, "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR")
+
+
+def find_program(command: str, path: str | None) -> str | None:
+    """Find a program in a place that does not depend on where this process was started.
+
+    Args:
+        command: Its name, or its whole path.
+        path: Directories as `PATH` has them. Those that are not absolute are
+            left out, and so is the current one, in which Windows looks first.
+
+    Returns:
+        Its whole path; None if it is not there, or named by a relative path.
+    """
+    if Path(command).is_absolute():
+        return shutil.which(command)
+    if Path(command).name != command:
+        return None
+    for place in (os.defpath if path is None else path).split(os.pathsep):
+        if Path(place).is_absolute() and (found := shutil.which(str(Path(place, command)))):
+            return found
+    return None
 
 
 def replace_process(argv: Sequence[str], env: Mapping[str, str]) -> int:

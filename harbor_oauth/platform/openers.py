@@ -7,7 +7,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Final, TypeAlias
+
+from harbor_oauth.platform.children import find_program
 
 __all__ = ["PATIENCE", "Start", "open_with_system", "start", "system_openers"]
 
@@ -67,11 +70,14 @@ def start(argv: Sequence[str], patience: float) -> bool:
     Returns:
         False if it is not there or failed within that time.
     """
-    if sys.platform == "win32" and argv[0].lower().endswith((".bat", ".cmd")):
+    program, *arguments = argv
+    if Path(program).name == program:  # never what lies in the current directory
+        program = find_program(program, os.environ.get("PATH")) or ""
+    if sys.platform == "win32" and program.lower().endswith((".bat", ".cmd")):
         return False  # cmd.exe would read the arguments as commands (CVE-2024-3566)
     try:
         process = subprocess.Popen(
-            list(argv),
+            [program, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
