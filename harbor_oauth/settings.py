@@ -17,6 +17,7 @@ from typing import Any, Final
 import attrs
 
 from harbor_oauth.errors import ConfigurationError
+from harbor_oauth.platform.files import read_obeyed
 from harbor_oauth.platform.places import configuration_directory, expanded
 from harbor_oauth.protocol.client_metadata import client_id_fault
 from harbor_oauth.protocol.secret_text import access_token_from, client_id_from, one_spelling
@@ -220,7 +221,8 @@ def load_settings(
 
     Raises:
         ConfigurationError: The file is not readable, not TOML, newer than
-            this version knows, or has a member of the wrong type.
+            this version knows, or has a member of the wrong type; or another
+            user owns or can write it, or its directory.
     """
     environ = dict(os.environ if environ is None else environ)
     home = home_directory(environ) if home is None else home
@@ -290,15 +292,31 @@ class _Reader:
     def content(self) -> str:
         try:
             # Editors on Windows begin a file with a byte order mark.
-            return self._path.read_text(encoding="utf-8-sig")
+            return read_obeyed(self._path).decode("utf-8-sig").replace("\r\n", "\n")
         except FileNotFoundError:
             return ""
+        except PermissionError as error:
+            if error.errno is None:  # of the rule for such files
+                raise self.unsafe(str(error)) from None
+            fault = type(error).__name__
         except (OSError, UnicodeDecodeError) as error:
             fault = type(error).__name__
         # Raised out here: a decoder's error holds the whole file.
         raise ConfigurationError(
             f"{self._path} cannot be read ({fault}).",
             next_step="Check its permissions and that it is UTF-8 text.",
+        )
+
+    def unsafe(self, reason: str) -> ConfigurationError:
+        why, _, command = reason.rstrip(".").partition("; run: ")
+        return ConfigurationError(
+            f"{self._path} is not read, because another user could have written it: {why}.",
+            next_step=(
+                f"See that it says what you want, then run: {command}"
+                if command
+                else "Make the file and its directory your own, or set HARBOR_HOME to a directory "
+                "that is."
+            ),
         )
 
     def parsed(self, content: str) -> Mapping[str, Any]:

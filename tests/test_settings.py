@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
+import stat
+import sys
 from pathlib import Path
 
 import attrs
@@ -351,10 +354,104 @@ def test_a_file_instead_of_the_home_directory(tmp_path: Path) -> None:
 def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Permission denied is not the same as absent."""
 
-    def denied(*_: object, **__: object) -> str:
+    def denied(*_: object, **__: object) -> int:
         raise PermissionError(13, "Permission denied")
 
+    (tmp_path / "config.toml").touch(mode=0o600)
     # By hand: the superuser, as whom tests may run, can read any file.
-    monkeypatch.setattr(Path, "read_text", denied)
+    monkeypatch.setattr(os, "open", denied)
     with pytest.raises(ConfigurationError, match=r"cannot be read \(PermissionError\)"):
         load(tmp_path)
+
+
+# --- where it is read from ------------------------------------------------------------
+
+_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps no such mode")
+_root = pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() != 0, reason="only root gives files away"
+)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """A configuration that a person wrote by hand, readable to all."""
+    path = tmp_path / "home" / "config.toml"
+    path.parent.mkdir(mode=0o755)
+    path.write_text("[servers.x]\ncommand = 'x'\n")
+    path.chmod(0o644)
+    return path
+
+
+@_posix
+@pytest.mark.parametrize("what", ["file", "directory"])
+@pytest.mark.parametrize("mode", [0o020, 0o002])
+def test_what_others_can_write_is_not_read(written: Path, what: str, mode: int) -> None:
+    """Its programs would be run. The step that is named helps."""
+    assert load_settings({}, home=written.parent).servers
+    place = written if what == "file" else written.parent
+    place.chmod(stat.S_IMODE(place.stat().st_mode) | mode)
+    with pytest.raises(ConfigurationError, match="can be written by other users") as refused:
+        load_settings({}, home=written.parent)
+    step = f"chmod go-w {shlex.quote(str(place))}"
+    assert refused.value.next_step == f"See that it says what you want, then run: {step}"
+    assert "command" not in str(refused.value)
+    place.chmod(stat.S_IMODE(place.stat().st_mode) & ~0o022)
+    assert load_settings({}, home=written.parent).servers
+
+
+@_root
+@pytest.mark.parametrize("what", ["file", "directory"])
+def test_what_another_user_owns_is_not_read(written: Path, what: str) -> None:
+    """That user can write it, with any mode that it has now."""
+    os.chown(written if what == "file" else written.parent, 12345, 12345)
+    with pytest.raises(ConfigurationError, match="belongs to another user") as refused:
+        load_settings({}, home=written.parent)
+    assert "HARBOR_HOME" in refused.value.next_step
+
+
+@_posix
+def test_a_link_s_own_place_counts_too(written: Path, tmp_path: Path) -> None:
+    """Both directories: the one with the link, and the one with the file."""
+    other = tmp_path / "other"
+    other.mkdir(mode=0o700)
+    (other / "config.toml").symlink_to(written)
+    assert load_settings({}, home=other).servers
+    written.parent.chmod(0o777)
+    with pytest.raises(ConfigurationError, match="can be written by other users"):
+        load_settings({}, home=other)
+
+
+@_posix
+def test_a_mount_that_is_read_only_is_read(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kubernetes mounts a ConfigMap as links in a directory of mode 0777, read-only."""
+    data = written.parent / "..data"
+    data.mkdir(mode=0o755)
+    written.rename(data / "config.toml")
+    written.symlink_to("..data/config.toml")
+    written.parent.chmod(0o777)
+    with pytest.raises(ConfigurationError):
+        load_settings({}, home=written.parent)
+    real = os.statvfs(written)
+    read_only = os.statvfs_result([*real[:8], real.f_flag | os.ST_RDONLY, *real[9:]])
+    monkeypatch.setattr(os, "statvfs", lambda _: read_only)
+    assert load_settings({}, home=written.parent).servers
+
+
+@_posix
+def test_a_directory_of_all_without_a_file_is_no_fault(tmp_path: Path) -> None:
+    """There is nothing in it to obey; in a sticky one another's file is refused by its owner."""
+    tmp_path.chmod(0o777)
+    assert load_settings({}, home=tmp_path).servers == {}
+    tmp_path.chmod(0o1777)
+    path = tmp_path / "config.toml"
+    path.write_text("[servers.x]\ncommand = 'x'\n")
+    path.chmod(0o600)
+    assert load_settings({}, home=tmp_path).servers
+
+
+@_posix
+def test_a_fifo_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
+    """It would stop every command."""
+    os.mkfifo(tmp_path / "config.toml")
+    with pytest.raises(ConfigurationError, match="not a regular file"):
+        load_settings({}, home=tmp_path)

@@ -33,6 +33,7 @@ __all__ = [
     "open_private",
     "private_directory",
     "read_given",
+    "read_obeyed",
     "read_private",
     "remove_leftovers",
     "sync_directory",
@@ -181,20 +182,55 @@ def read_given(path: Path, *, limit: int) -> bytes:
     return data
 
 
+def read_obeyed(path: Path) -> bytes:
+    """Read a file that is done as it says, which may hold no secret and may be readable.
+
+    It, and the directory that has it, belong to this user or to root, and no
+    other can write them. A directory further up can be: what another user puts
+    into this one's place belongs to that user.
+
+    Args:
+        path: The file. Where it is a link, both directories are looked at.
+
+    Raises:
+        PermissionError: Another user owns or can write it, or its directory.
+        FileNotFoundError: There is no such file.
+        OSError: It cannot be read.
+    """
+    if sys.platform == "win32":
+        return path.read_bytes()
+    real = path.resolve(strict=True)
+    for place in {path.absolute().parent, real.parent}:
+        _refuse_writable(place.stat(), place)
+    descriptor = os.open(real, os.O_RDONLY | _ALWAYS)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise PermissionError(f"{path} is not a regular file.")
+        _refuse_writable(status, path)
+        return file.read()
+
+
 def _refuse_writable(status: os.stat_result, path: Path) -> None:
     """Refuse what another user, who is not root, owns or can write.
 
-    In a sticky directory others can add files, and change none of ours.
+    In a sticky directory others can add files, and change none of ours. A mount
+    that is read-only cannot be written, with any mode (Kubernetes mounts a
+    ConfigMap as a directory of mode 0777).
     """
     if sys.platform == "win32":
         return  # it keeps no such mode
     if status.st_uid not in {0, os.geteuid()}:
         raise PermissionError(f"{path} belongs to another user.")
     sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
-    if status.st_mode & _WRITABLE_BY_OTHERS and not sticky:
+    if status.st_mode & _WRITABLE_BY_OTHERS and not sticky and not _is_read_only(path):
         raise PermissionError(
             f"{path} can be written by other users; run: chmod go-w {shlex.quote(str(path))}"
         )
+
+
+def _is_read_only(path: Path) -> bool:
+    return sys.platform != "win32" and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def atomic_write(path: Path, data: bytes, *, sleep: Callable[[float], None] = time.sleep) -> None:
