@@ -274,10 +274,37 @@ class HarborParts:
                 **{(PROVIDERS_GROUP, name): to for name, to in settings.trusted_providers.items()},
                 **{(CLIENTS_GROUP, name): to for name, to in settings.trusted_clients.items()},
             }
-            self._agreed = settings, Agreements(written, self._trusted_providers)
+            self._agreed = (
+                settings,
+                Agreements(written, self._trusted_providers, settings.own_plugins_only),
+            )
         return self._agreed[1]
 
-    def _distributed_client(self, name: str) -> ClientCredentials | None:
+    def check_agreed(self, claim: InstalledProvider) -> None:
+        """Refuse a plugin that may not be loaded; nothing is imported.
+
+        Raises:
+            ProviderInvalidError: It claims what is not its own.
+            ProviderUntrustedError: It was not agreed to, or plugins are switched off.
+        """
+        self._agreements.check(claim.entry_point)
+
+    def disable_plugins(self) -> None:
+        """Load no plugin but Harbor's own from now on, as `HARBOR_DISABLE_PLUGINS` says."""
+        with self._lock:
+            self._environ["HARBOR_DISABLE_PLUGINS"] = "1"
+            self._settings = None
+
+    def distributed_client(self, name: str) -> ClientCredentials | None:
+        """Return the app credentials that an installed distribution brings, or None.
+
+        Args:
+            name: ``provider`` or ``provider/resource``.
+
+        Raises:
+            ProviderInvalidError: What is brought cannot be used.
+            ProviderUntrustedError: It was not agreed to.
+        """
         return self._registry.client(name, self._agreements)
 
     def provider_names(self) -> tuple[str, ...]:

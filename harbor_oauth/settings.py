@@ -93,6 +93,7 @@ class Settings:
             to load for them.
         trusted_clients: The same for app credentials that distributions bring,
             by ``provider`` or ``provider/resource``.
+        own_plugins_only: Whether `HARBOR_DISABLE_PLUGINS` is set, to anything but ``0``.
         environ: The environment all of this was read from.
     """
 
@@ -107,6 +108,7 @@ class Settings:
     scope_ceilings: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
     trusted_providers: Mapping[str, Agreement] = attrs.field(factory=dict)
     trusted_clients: Mapping[str, Agreement] = attrs.field(factory=dict)
+    own_plugins_only: bool = False
     environ: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
     @property
@@ -267,6 +269,7 @@ def load_settings(
         scope_ceilings=MappingProxyType(reader.scope_ceilings(document)),
         trusted_providers=MappingProxyType(reader.trusted(document, "providers")),
         trusted_clients=MappingProxyType(reader.trusted(document, "clients")),
+        own_plugins_only=environ.get("HARBOR_DISABLE_PLUGINS", "0") not in {"", "0"},
         environ=MappingProxyType(environ),
     )
 

@@ -165,7 +165,7 @@ class HarborSignIns(HarborTokens):
             vault=self.vault,
             transport=self.transport,
             clients=ClientSources(
-                self.vault, self.settings, self._clients, self._clock, self._distributed_client
+                self.vault, self.settings, self._clients, self._clock, self.distributed_client
             ),
             issuers_without_s256=self.settings.issuers_without_s256,
             client_name=self._app or "Harbor",

@@ -37,6 +37,7 @@ __all__ = [
     "is_editable",
     "is_own",
     "normalized",
+    "place",
     "refuse_claim",
 ]
 
@@ -121,11 +122,19 @@ class Agreements:
         """
         key = (_distribution(point).name, point.group, point.name, point.value)
         if key not in self._loaded:
-            self._check(point)
+            self.check(point)
             self._loaded[key] = point.load()
         return self._loaded[key]
 
-    def _check(self, point: EntryPoint) -> None:
+    def check(self, point: EntryPoint) -> None:
+        """Refuse what may not be loaded; nothing is imported.
+
+        Raises:
+            ProviderInvalidError: It claims what is not its own, or its code is
+                not found.
+            ProviderUntrustedError: It was not agreed to, it is not what was
+                agreed to any more, or plugins are switched off.
+        """
         if is_own(point):
             return
         refuse_claim(point)
@@ -218,6 +227,21 @@ def is_editable(distribution: IDistribution) -> bool:
         return bool(origin.get("dir_info", {}).get("editable"))
     except (OSError, ValueError, AttributeError):
         return False
+
+
+def place(distribution: IDistribution) -> str:
+    """Return the folder of a distribution's code: its author's, if it is editable."""
+    import json  # noqa: PLC0415
+    from urllib.parse import urlsplit  # noqa: PLC0415
+    from urllib.request import url2pathname  # noqa: PLC0415 - late: it costs a start a lot
+
+    if is_editable(distribution):
+        url = urlsplit(
+            str(json.loads(distribution.read_text("direct_url.json") or "{}").get("url"))
+        )
+        if url.scheme == "file":
+            return url2pathname(url.path)
+    return str(distribution.locate_file(""))
 
 
 def normalized(distribution: str) -> str:

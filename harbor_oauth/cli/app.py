@@ -91,9 +91,12 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     callback=_print_version,
     help="Print the version and exit.",
 )
+@click.option("--no-plugins", is_flag=True, help="Load no plugin but Harbor's own.")
 @click.pass_context
-def root(ctx: click.Context) -> None:
+def root(ctx: click.Context, *, no_plugins: bool) -> None:
     """Give programs on this machine valid OAuth tokens."""
+    if no_plugins and isinstance(ctx.obj, Front):
+        ctx.obj.own_plugins_only = True
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 

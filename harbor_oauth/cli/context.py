@@ -24,12 +24,16 @@ class Front:
 
     Args:
         harbor: A given one, which its giver closes.
+
+    Attributes:
+        own_plugins_only: Whether no plugin but Harbor's own is to be loaded.
     """
 
     def __init__(self, harbor: Harbor | None = None) -> None:
         """Make nothing yet."""
         self._harbor = harbor
         self._given = harbor is not None
+        self.own_plugins_only = False
 
     @property
     def harbor(self) -> Harbor:
@@ -40,6 +44,8 @@ class Front:
             self._harbor = Harbor()
             if interactive() and self._harbor.settings.passphrase_file is None:
                 self._harbor = Harbor(passphrase=ask_passphrase)
+        if self.own_plugins_only:
+            self._harbor.disable_plugins()
         return self._harbor
 
     def close(self) -> None:

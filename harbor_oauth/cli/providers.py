@@ -38,6 +38,7 @@ def providers(ctx: click.Context, *, verbose: bool, as_json: bool) -> None:
 
 @pass_harbor
 def _list(harbor: Harbor, *, verbose: bool, as_json: bool) -> None:
+    from harbor_oauth.fleet.plugins import plugins
     from harbor_oauth.fleet.providers import install_line, list_providers, outlooks
 
     listed = list_providers(harbor)
@@ -48,17 +49,24 @@ def _list(harbor: Harbor, *, verbose: bool, as_json: bool) -> None:
     if as_json:
         result_json([_as_json(each, ahead[each.name], verbose=verbose) for each in listed])
     elif listed:
-        _show(listed, verbose=verbose)
+        _show(listed, verbose=verbose, own_only=harbor.settings.own_plugins_only)
         if verbose:
             _show_outlooks([outlook for each in listed for outlook in ahead[each.name]])
     else:
         note("No provider is installed.")
         note(install_line("linear"), "next:")
+    for plugin in plugins(harbor):
+        if plugin.problem is not None:
+            warn(plugin.problem.message)
+            note(plugin.problem.next_step, "next:")
 
 
-def _show(listed: tuple[ListedProvider, ...], *, verbose: bool) -> None:
+def _show(listed: tuple[ListedProvider, ...], *, verbose: bool, own_only: bool) -> None:
     headings = ["Provider", "Servers", "Flow"]
-    rows = [[each.display_name, _servers(each), each.flow or _UNKNOWN] for each in listed]
+    rows = [
+        [each.display_name, _servers(each, own_only=own_only), each.flow or _UNKNOWN]
+        for each in listed
+    ]
     if verbose:
         headings += ["PKCE", "Distribution", "Version"]
         for row, each in zip(rows, listed, strict=True):
@@ -71,10 +79,12 @@ def _show(listed: tuple[ListedProvider, ...], *, verbose: bool) -> None:
             note(each.problem.next_step, "next:")
 
 
-def _servers(each: ListedProvider) -> str:
+def _servers(each: ListedProvider, *, own_only: bool) -> str:
     if each.problem is None:
         return each.servers or _UNKNOWN
-    return "cannot be used" if each.trusted else f"not trusted: harbor providers trust {each.name}"
+    if each.trusted:
+        return "cannot be used"
+    return "switched off" if own_only else f"not trusted: harbor providers trust {each.name}"
 
 
 def _show_outlooks(ahead: list[Outlook]) -> None:

@@ -13,6 +13,7 @@ import attrs
 from harbor_oauth import installation
 from harbor_oauth.errors import HarborError, VaultNotInitializedError
 from harbor_oauth.fleet.hosts import OwnEntry, entries, own_command
+from harbor_oauth.fleet.plugins import plugins
 from harbor_oauth.fleet.providers import list_providers, outlooks
 from harbor_oauth.platform.sockets import bind_loopback
 from harbor_oauth.protocol.metadata import ServerMetadata
@@ -228,6 +229,10 @@ def _plugins(harbor: Harbor) -> Iterator[Finding]:
     for each in listed:
         if each.problem is not None:
             yield Finding("plugins", "warn", each.problem.message, each.problem.next_step)
+    for plugin in plugins(harbor):
+        yield Finding("plugins", "ok", str(plugin))
+        if plugin.problem is not None:
+            yield Finding("plugins", "warn", plugin.problem.message, plugin.problem.next_step)
     sound = [each for each in listed if each.problem is None]
     shipped = ", ".join(f"{each.name} ({each.distribution or 'given'})" for each in sound)
     yield Finding("plugins", "ok", f"{len(sound)} can be used: {shipped or 'none'}.")

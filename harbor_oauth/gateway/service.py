@@ -25,7 +25,10 @@ UNIT: Final = "harbor-lighthouse.service"
 _PATHS: Final = frozenset(
     {"HARBOR_HOME", "HARBOR_VAULT_KEY_FILE", "HARBOR_VAULT_PASSPHRASE_FILE", "SSL_CERT_FILE"}
 )
-_PASSED_ON: Final = (*sorted(_PATHS), "HARBOR_VAULT", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
+_PASSED_ON: Final = (
+    *sorted(_PATHS),
+    *("HARBOR_VAULT", "HARBOR_DISABLE_PLUGINS", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"),
+)
 """What a gateway started elsewhere needs to find the same vault and the network."""
 
 _PATIENCE: Final = 15.0
