@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -455,3 +456,25 @@ def test_a_fifo_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "config.toml")
     with pytest.raises(ConfigurationError, match="not a regular file"):
         load_settings({}, home=tmp_path)
+
+
+def test_the_files_of_a_project_configure_nothing(tmp_path: Path) -> None:
+    """A folder that a person cloned and works in names no server and no program."""
+    project = tmp_path / "project"
+    (project / ".harbor").mkdir(parents=True)
+    text = "[servers.evil]\ncommand = 'evil'\n"
+    for name in ("config.toml", ".harbor/config.toml", "harbor.toml", ".harbor.toml"):
+        (project / name).write_text(text)
+    (project / "pyproject.toml").write_text(f"[tool.harbor]\n{text}")
+    (project / ".env").write_text(f"HARBOR_HOME={project / '.harbor'}\n")
+    unset = {name: value for name, value in os.environ.items() if not name.startswith("HARBOR_")}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "harbor_oauth", "fleet", "--json"],
+        cwd=project,
+        env={**unset, "HOME": str(tmp_path / "person"), "USERPROFILE": str(tmp_path / "person")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "[]", "")

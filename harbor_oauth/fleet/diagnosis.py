@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from harbor_oauth import installation
-from harbor_oauth.errors import HarborError, VaultNotInitializedError
+from harbor_oauth.errors import ConfigurationError, HarborError, VaultNotInitializedError
+from harbor_oauth.fleet.approvals import check_approved
 from harbor_oauth.fleet.hosts import OwnEntry, entries, own_command
 from harbor_oauth.fleet.plugins import plugins
 from harbor_oauth.fleet.providers import list_providers, outlooks
@@ -86,6 +87,7 @@ def diagnose(harbor: Harbor, now: float, executable: str = sys.executable) -> It
     yield from _port()
     yield from _guarded("plugins", lambda: _plugins(harbor))
     yield from _guarded("registration", lambda: _registration(harbor))
+    yield from _guarded("agreements", lambda: _agreements(harbor))
     yield from _installation()
     yield from _command(environ, executable)
     yield from _hosts(entries(environ))
@@ -250,6 +252,18 @@ def _registration(harbor: Harbor) -> Iterator[Finding]:
                 yield Finding("registration", "warn", said, "\n".join(outlook.steps))
     if not lacking:
         yield Finding("registration", "ok", "Every docked server's provider knows a client.")
+
+
+def _agreements(harbor: Harbor) -> Iterator[Finding]:
+    waiting = 0
+    for entry in harbor.settings.servers.values():
+        try:
+            check_approved(harbor, entry)
+        except ConfigurationError as error:
+            waiting += 1
+            yield Finding("agreements", "warn", error.message, error.next_step)
+    if not waiting:
+        yield Finding("agreements", "ok", "Every docked server is as it was docked.")
 
 
 def _installation() -> Iterator[Finding]:

@@ -119,7 +119,7 @@ def test_a_sound_installation_is_sound(harbor: Harbor, clock: FakeClock) -> None
     found = states(harbor, clock)
     assert set(found) == {
         "configuration", "vault", "grants", "clock", "proxy", "certificates", "port", "plugins",
-        "registration", "installation", "command", "hosts",
+        "registration", "agreements", "installation", "command", "hosts",
     }  # fmt: skip
     assert "fail" not in found.values()
 

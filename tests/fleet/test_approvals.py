@@ -172,6 +172,9 @@ def test_a_program_written_by_another_program_is_not_started(
         assert "s3cret" not in refused.stderr
         assert not trace.exists()
     harbor.reload_settings()
+    doctor = cli("doctor")
+    assert "warn  agreements: The program, its arguments or the environment of 'new'" in doctor.out
+    assert "harbor dock --name files --agree" in doctor.err
     asked = cli("dock", "--name", "files", "--agree", stdin="y\n")
     assert (asked.code, run(harbor, "files").returncode) == (2, 1)
     assert "files runs: sh -c" in asked.err
@@ -180,6 +183,8 @@ def test_a_program_written_by_another_program_is_not_started(
     assert run(harbor, "files").returncode == 0
     assert trace.read_text() == "s3cret\n"
     assert run(harbor, "new").returncode == 1
+    assert cli("dock", "--name", "new", "--agree", "--yes").code == 0
+    assert "Every docked server is as it was docked." in cli("doctor").out
 
 
 @pytest.mark.parametrize(
