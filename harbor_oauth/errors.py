@@ -9,7 +9,7 @@ HarborError
 ├─ ConfigurationError            the user or developer can mend the set-up
 │  ├─ ProviderNotFoundError      no installed distribution offers that provider
 │  ├─ ProviderInvalidError       a distribution offers it, but cannot be used
-│  ├─ ProviderUntrustedError     a distribution that nobody has agreed to use
+│  ├─ ProviderUntrustedError     a plugin that was not agreed to, file by file
 │  ├─ ClientRequiredError        no client is known at this authorization server
 │  ├─ ServerNotFoundError        no docked server has that name
 │  ├─ UnresolvedReferenceError   a `vault:` reference names nothing
@@ -159,7 +159,7 @@ class ProviderInvalidError(ConfigurationError):
 
 
 class ProviderUntrustedError(ConfigurationError):
-    """A distribution offers the provider, and nobody has agreed to use it yet."""
+    """A distribution offers a provider or app credentials that were not agreed to as they are."""
 
 
 class ClientRequiredError(ConfigurationError):
