@@ -1,8 +1,8 @@
 """TokenSource: the only way to an access token.
 
 A valid token comes from memory. Everything else happens once per grant, on a
-thread of TokenSource's own, and whoever asks meanwhile shares its result: a
-slow grant delays no other, and a caller that gives up stops no refresh.
+pool of threads, and callers that ask meanwhile share its result: a slow grant
+delays no other, and a caller that gives up stops no refresh.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Final
 
 from harbor_oauth.errors import (
+    FlowCancelledError,
     LoginRequiredError,
     TransportError,
     VaultConflictError,
@@ -30,6 +31,7 @@ from harbor_oauth.tokens import history
 from harbor_oauth.tokens.access_token import AccessToken
 from harbor_oauth.tokens.held import Held, end_of, hold
 from harbor_oauth.tokens.leasing import Refreshed
+from harbor_oauth.tokens.pool import Job, RefreshPool
 from harbor_oauth.tokens.refresh import Refresh
 from harbor_oauth.tokens.status import absent, login_required
 from harbor_oauth.vault import ClearIntent, GrantKey, GrantRecord, Vault, grant_record_name
@@ -47,6 +49,9 @@ _FORCED: Final = 60.0
 
 _COOL_DOWN: Final = 5.0
 """Seconds in which a token that is still good is not tried to be refreshed again."""
+
+_VAULT: Final = "the vault"
+"""What a job asks that looks at what is stored."""
 
 
 class TokenSource:
@@ -95,6 +100,7 @@ class TokenSource:
     def _drop_memory(self) -> None:
         """Start with nothing; a lock may have been held when a child was made."""
         self._guard = threading.Lock()
+        self._pool = RefreshPool()
         self._held: dict[GrantKey, Held] = {}
         self._flights: dict[GrantKey, Future[AccessToken]] = {}
         self._stale: set[GrantKey] = set()
@@ -257,13 +263,17 @@ class TokenSource:
         self, key: GrantKey, refused: Secret | None = None, life: float = 0.0
     ) -> Future[AccessToken]:
         """Return the running work on a grant, or start it."""
+        if self._pool.is_here:
+            # What obtains one grant's token may ask for another's. It waits for no turn,
+            # which the pool may never have; the vault's lease keeps the work single.
+            return self._at_once(key, refused, life)
         while True:
             with self._guard:
                 future = self._flights.get(key)
                 if future is None:
                     future = Future()
                     future.set_running_or_notify_cancel()  # from now on it cannot be cancelled
-                    self._start(key, future, refused, life)
+                    self._start(key, self._job(key, future, refused, life))
                     # Known only once it runs: what nothing finishes keeps every caller waiting.
                     self._flights[key] = future
                     return future
@@ -274,16 +284,18 @@ class TokenSource:
             if token.secret != refused:
                 return future
 
-    def _start(
-        self, key: GrantKey, future: Future[AccessToken], refused: Secret | None, life: float
-    ) -> None:
-        # Not a daemon: a program that ends waits until the pair is stored.
-        thread = threading.Thread(
-            target=self._fly, args=(key, future, refused, life), name=f"harbor-{key}"
-        )
+    def _at_once(self, key: GrantKey, refused: Secret | None, life: float) -> Future[AccessToken]:
+        """Do the work on a grant on the calling thread."""
+        future: Future[AccessToken] = Future()
+        job: Job | None = self._job(key, future, refused, life)
+        while job is not None:
+            job = job.work()
+        return future
+
+    def _start(self, key: GrantKey, job: Job) -> None:
         try:
-            thread.start()
-        except RuntimeError:  # a limit was met, or the interpreter ends
+            self._pool.run(job)
+        except RuntimeError:  # no thread can be started
             raise TransportError(
                 f"The refresh of {key} could not be started: this process cannot start a thread.",
                 next_step="Try again; the sign-in is intact. Raise the limit of threads or"
@@ -291,39 +303,64 @@ class TokenSource:
                 ambiguous=False,
             ) from None
 
-    def _fly(
+    def _job(
         self, key: GrantKey, future: Future[AccessToken], refused: Secret | None, life: float
+    ) -> Job:
+        """Return the work on a grant: first a look at the vault, then perhaps at its server."""
+
+        def look() -> Job | None:
+            try:
+                held = self._read(key)
+                if held is not None and self._will_do(key, held, refused, life):
+                    self._landed(key, future, held.token)
+                    return None
+                return Job(self._endpoint(key, held), lambda: renew(held))
+            except BaseException as error:  # noqa: BLE001 - the waiting callers raise it
+                self._landed(key, future, error)
+                return None
+
+        def renew(held: Held | None) -> None:
+            try:
+                token = self._renew(key, held, refused).token
+            except BaseException as error:  # noqa: BLE001 - the waiting callers raise it
+                self._landed(key, future, error)
+            else:
+                self._landed(key, future, token)
+
+        return Job(_VAULT, look)
+
+    def _endpoint(self, key: GrantKey, held: Held | None) -> str:
+        """Return whom a renewal asks."""
+        unattended = self._declared(key)
+        if unattended is not None:
+            return unattended.asked(key)
+        return held.record.token_endpoint if held is not None else str(key)
+
+    def _landed(
+        self, key: GrantKey, future: Future[AccessToken], outcome: AccessToken | BaseException
     ) -> None:
-        try:
-            token = self._obtain(key, refused, life).token
-        except BaseException as error:  # noqa: BLE001 - the waiting callers raise it
-            self._landed(key)
-            future.set_exception(error)
-        else:
-            self._landed(key)
-            future.set_result(token)
-
-    def _landed(self, key: GrantKey) -> None:
         with self._guard:
-            self._flights.pop(key, None)
+            if self._flights.get(key) is future:
+                del self._flights[key]
+        if isinstance(outcome, BaseException):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
 
-    def _obtain(self, key: GrantKey, refused: Secret | None, life: float) -> Held:
-        held = self._read(key)
-        if held is None:
-            return self._renew(key, None, refused)
+    def _will_do(self, key: GrantKey, held: Held, refused: Secret | None, life: float) -> bool:
+        """Say whether a token is handed out as it is."""
         now = self._monotonic()
         if refused is None and not self._is_due(held, life):
-            return held
+            return True
         if refused is not None and held.token.secret != refused:
-            return held
+            return True
         forced = now < self._forced_at.get(key, -_FORCED) + _FORCED
         # A server that refuses whatever it is given is not indulged. But in the second half
         # of its life a token may have ended there: some count whole seconds, and clocks differ.
         if refused is not None and forced and not self._is_due(held, math.inf):
-            return held
-        if refused is None and now < self._cool_until.get(key, 0.0) and not self._has_ended(held):
-            return held
-        return self._renew(key, held, refused)
+            return True
+        cooling = now < self._cool_until.get(key, 0.0)
+        return refused is None and cooling and not self._has_ended(held)
 
     def _renew(self, key: GrantKey, held: Held | None, refused: Secret | None) -> Held:
         def is_usable(record: GrantRecord, generation: int) -> bool:
@@ -332,6 +369,9 @@ class TokenSource:
             newer = held is None or generation != held.generation
             return newer and not self._ended(record)
 
+        if not threading.main_thread().is_alive():
+            # Many may have waited for their turn, and the program's end waits for all of them.
+            raise FlowCancelledError("The program ended before the token was refreshed.")
         reason = history.REJECTED if refused is not None else "expiry" if held else "absent"
         renew = self._declared(key) or self._refresh
         try:

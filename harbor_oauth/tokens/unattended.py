@@ -99,6 +99,11 @@ class Unattended:
         """Return the only origins a declared grant's token may be sent to."""
         return self.grants[key].allowed_origins
 
+    def asked(self, key: GrantKey) -> str:
+        """Return whom a declared grant's token is asked of: its issuer, where that is known."""
+        grant = self.grants[key]
+        return grant.known_issuer or grant.url
+
     def stored(self, key: GrantKey) -> _Known | None:
         """Return the stored token of a declared grant, and its generation.
 

@@ -12,6 +12,7 @@ from typing import Any
 from harbor_oauth.cli import main
 from harbor_oauth.gateway.credentials import Credentials
 from harbor_oauth.tokens import leasing, source
+from harbor_oauth.tokens.pool import Job
 
 
 def fly_alone(
@@ -19,7 +20,9 @@ def fly_alone(
 ) -> Future[Any]:
     """Start work on a grant, whoever does the same."""
     future: Future[Any] = Future()
-    self._fly(key, future, refused, life)
+    job: Job | None = self._job(key, future, refused, life)
+    while job is not None:
+        job = job.work()
     return future
 
 

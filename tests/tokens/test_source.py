@@ -124,7 +124,7 @@ def test_a_refresh_that_cannot_start_is_an_error_and_no_wait(
     start = threading.Thread.start
 
     def refused(self: threading.Thread) -> None:
-        if self.name.startswith("harbor-practice"):
+        if self.name == "harbor-refresh":
             raise RuntimeError("can't start new thread")
         start(self)
 
