@@ -1,22 +1,31 @@
-"""A gate that a fork waits at until no other thread is inside a C library's own locks.
+"""What a fork waits for: that no other thread is inside SQLite, or half through an import.
 
-SQLite keeps mutexes for the whole process. A child that is made while another
-thread holds one has no thread that would ever give it back, and hangs at its
-first use (tox-dev/filelock#635, benoitc/gunicorn#2478).
+SQLite keeps mutexes for the whole process, and Python a lock for each module
+that is being imported. A child that is made while another thread holds one has
+no thread that would ever give it back, and hangs at its first use
+(tox-dev/filelock#635, benoitc/gunicorn#2478).
 """
 
 from __future__ import annotations
 
+import _imp
+import contextlib
+import importlib
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["FORK_PATIENCE", "ForkGate"]
 
 FORK_PATIENCE: Final = 15.0
 """Seconds that a fork waits for the other threads; longer than SQLite waits for a writer."""
+
+_ROUNDS: Final = 100
+"""How often a fork looks for imports of other threads before it goes on beside them."""
 
 
 class ForkGate:
@@ -96,3 +105,40 @@ class ForkGate:
         self._forking = None
         self.broken = self.broken or bool(self._inside.keys() - {me})
         self._inside = {me: self._inside[me]} if me in self._inside else {}
+
+
+_MODULE_LOCKS: Final[dict[str, Callable[[], Any]]] = getattr(
+    getattr(importlib, "_bootstrap", None), "_module_locks", {}
+)
+"""Python's own, by the module's name (bpo-9260); no public function tells of them."""
+
+
+def _await_imports() -> None:
+    """Wait for the imports of other threads, and let none begin before the fork."""
+    for _ in range(_ROUNDS):
+        # Held through the fork: without it no thread gets at the lock of a module.
+        _imp.acquire_lock()
+        busy = _imports_of_others()
+        if not busy:
+            return
+        _imp.release_lock()
+        for lock in busy:
+            with contextlib.suppress(RuntimeError):  # it waits for an import of this thread
+                lock.acquire()
+                lock.release()
+    _imp.acquire_lock()
+
+
+def _imports_of_others() -> list[Any]:
+    me = threading.get_ident()
+    locks = [reference() for reference in list(_MODULE_LOCKS.values())]
+    return [lock for lock in locks if lock is not None and lock.owner not in {None, me}]
+
+
+if sys.platform != "win32":
+    # Runs after the hooks that are registered later: next comes the fork.
+    os.register_at_fork(
+        before=_await_imports,
+        after_in_parent=_imp.release_lock,
+        after_in_child=_imp.release_lock,
+    )

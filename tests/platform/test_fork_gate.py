@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -186,3 +190,47 @@ def test_children_of_a_process_whose_threads_use_the_vault(harbor: Harbor) -> No
             thread.join()
     assert ended == [0] * 60
     assert failed == []
+
+
+def test_a_fork_waits_for_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child finds no module that a thread, which it does not have, is half through."""
+    (tmp_path / "slow_to_import.py").write_text(
+        "from tests.platform import test_fork_gate as here\n"
+        "here.importing.set()\n"
+        "here.finish.wait(60)\n"
+        "done = True\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    importing.clear()
+    finish.clear()
+    forking = threading.Event()
+
+    def use() -> None:
+        assert importlib.import_module("slow_to_import").done
+
+    def let_go() -> None:
+        forking.wait(60)
+        finish.set()
+
+    threads = [
+        threading.Thread(target=importlib.import_module, args=("slow_to_import",)),
+        threading.Thread(target=let_go),
+    ]
+    for thread in threads:
+        thread.start()
+    assert importing.wait(60)
+    # The import goes on once the fork has begun: this hook runs before the one under test.
+    before_fork.append(forking.set)
+    try:
+        assert in_child(use) == 0
+    finally:
+        before_fork.clear()
+        finish.set()
+        for thread in threads:
+            thread.join()
+        sys.modules.pop("slow_to_import", None)
+
+
+importing, finish = threading.Event(), threading.Event()
+before_fork: list[Callable[[], None]] = []
+os.register_at_fork(before=lambda: [step() for step in before_fork])
