@@ -24,6 +24,7 @@ PROGRAMS = (
     "clocks",
     "gateway_kills",
     "gateway_day",
+    "soak",
 )
 
 
