@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -51,12 +52,15 @@ def garbage(qapp: QApplication) -> Iterator[None]:
 
 
 @pytest.fixture
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a runtime directory that no other test uses."""
-    path = tmp_path / "run"
-    path.mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(path))
-    return path
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give a runtime directory that no other test uses.
+
+    Its path is short: that of a socket has at most 107 bytes on Linux (unix(7)), and
+    `tmp_path` of a parallel run has 90 alone.
+    """
+    with tempfile.TemporaryDirectory(prefix="harbor-") as path:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", path)
+        yield Path(path)
 
 
 @pytest.fixture
