@@ -175,8 +175,13 @@ class Work(QObject):
 
     def _begin_thread(self) -> None:
         thread = threading.Thread(target=self._serve, name="harbor-desktop", daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # a limit was met: a thread that is done takes the job
+            if not self._threads:
+                raise
+        else:
+            self._threads.append(thread)
 
     def _serve(self) -> None:
         while (job := self._tasks.get()) is not None:

@@ -126,7 +126,12 @@ class RequestsTransport:
             outcome.append(result)
 
         thread = threading.Thread(target=work, name=_THREAD, daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # a limit was met, or the interpreter ends
+            raise failed(
+                request, "was not asked: this process cannot start a thread", ambiguous=False
+            ) from None
         thread.join(request.timeout)
         if not outcome:
             raise failed(request, "did not answer in time")

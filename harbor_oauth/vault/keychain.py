@@ -251,7 +251,15 @@ def ask_keychain(
             answer.set_exception(error)
 
     # A daemon thread: a keychain that hangs must not hold the process's exit.
-    threading.Thread(target=run, name="harbor-keychain", daemon=True).start()
+    asking = threading.Thread(target=run, name="harbor-keychain", daemon=True)
+    try:
+        asking.start()
+    except RuntimeError:  # a limit was met, or the interpreter ends
+        raise VaultUnavailableError(
+            "The keychain was not asked: this process cannot start a thread.",
+            next_step="Nothing was changed; try again. Raise the limit of threads or memory"
+            " if it happens again.",
+        ) from None
     try:
         return answer.result(deadline)
     except TimeoutError:

@@ -10,11 +10,13 @@ from urllib.parse import urlsplit
 import attrs
 import pytest
 
+from harbor_oauth.errors import TransportError
 from harbor_oauth.protocol.http import HttpRequest, HttpResponse
 from harbor_oauth.testing.vault_conformance import grant_record
 from harbor_oauth.tokens.pool import AT_ONCE, AT_ONE_ENDPOINT, Job, RefreshPool
 from harbor_oauth.tokens.source import TokenSource
-from harbor_oauth.vault import GrantKey, Vault
+from harbor_oauth.transport import RequestsTransport
+from harbor_oauth.vault import GrantKey, Vault, grant_record_name
 from harbor_oauth.vault.keys import MemoryKeySource
 from harbor_oauth.vault.memory import MemoryStorage
 
@@ -200,3 +202,25 @@ def test_a_grant_that_needs_another_waits_for_no_turn(servers: Servers) -> None:
     source = TokenSource(vault, transport)
     for future in [source.future(key) for key in asking]:
         assert future.result(PATIENCE).secret.reveal() == "new"
+
+
+def test_a_request_whose_thread_does_not_start_was_not_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So the refresh token is not spent, and the sign-in stays as it is."""
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "harbor-http":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    vault = Vault(MemoryStorage(), MemoryKeySource(), machine=lambda: None)
+    (key,) = grants(vault, "dead", 1)
+    before = vault.grant(key)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(TransportError, match="cannot start a thread") as caught:
+        TokenSource(vault, RequestsTransport()).token(key)
+    assert not caught.value.ambiguous
+    assert vault.grant(key) == before
+    assert vault.storage.intent(grant_record_name(key)) is None

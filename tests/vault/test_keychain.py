@@ -349,3 +349,16 @@ class TestSystemKeychain:
         monkeypatch.setattr(module, "_BACKENDS", {"kwallet": module._BACKENDS["kwallet"]})
         with pytest.raises(VaultUnavailableError, match="no usable keychain"):
             KeychainKeySource().probe()
+
+
+def test_a_thread_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told at once, and the keychain was not asked."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    asked: list[object] = []
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(VaultUnavailableError, match="cannot start a thread"):
+        module.ask_keychain(asked.append, deadline=60)
+    assert asked == []
