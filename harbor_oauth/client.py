@@ -5,6 +5,7 @@ The functions of the top-level module are methods of one default instance.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from types import TracebackType
@@ -14,12 +15,13 @@ import attrs
 
 from harbor_oauth.errors import ConfigurationError
 from harbor_oauth.protocol.http import send
+from harbor_oauth.providers.discovered import DISCOVERED_RESOURCE
 from harbor_oauth.sign_ins import HarborSignIns
 from harbor_oauth.tokens.logout import LogoutResult, log_out, take_back
 from harbor_oauth.tokens.sending import Sending
 from harbor_oauth.tokens.status import GrantStatus, describe
 from harbor_oauth.use import Use
-from harbor_oauth.vault import Event, parse_grant_name
+from harbor_oauth.vault import DEFAULT_ACCOUNT, Event, GrantKey, parse_grant_name
 
 if TYPE_CHECKING:
     # Given to whoever presents a sign-in, and named here for front ends.
@@ -228,18 +230,29 @@ class Harbor(HarborSignIns):
         """Describe every stored grant, sorted by name."""
         return tuple(status for key in self.vault.grants() if (status := describe(self.vault, key)))
 
-    def history(self, grant: str) -> tuple[Event, ...]:
+    def history(self, grant: str, *, gone: bool = False) -> tuple[Event, ...]:
         """Return what happened to a grant, oldest first: sign-ins, refreshes, ends.
 
         It holds fingerprints of tokens, never a token, and reaches back 90 days.
 
         Args:
             grant: ``provider[/resource][@account]``.
+            gone: Whether a grant that was forgotten may be meant, too.
 
         Raises:
             LoginRequiredError: There is no such grant.
         """
-        return self.vault.history(self._key(grant))
+        key = self._named(grant) or self._past_key(grant) if gone else self._key(grant)
+        return self.vault.history(key)
+
+    def _past_key(self, grant: str) -> GrantKey:
+        """Return what a name would mean, had it a grant."""
+        name = parse_grant_name(grant)
+        resource = name.resource or DISCOVERED_RESOURCE
+        if name.resource is None:
+            with contextlib.suppress(ConfigurationError):  # it is not docked any more
+                resource = self.provider(name.provider).resource().name
+        return GrantKey(name.provider, resource, name.account or DEFAULT_ACCOUNT)
 
     def set_default_account(self, grant: str) -> None:
         """Let a provider's bare name mean this grant from now on.

@@ -48,7 +48,7 @@ def papers(ctx: click.Context, *, as_json: bool) -> int | None:
 
 @pass_harbor
 def _list(harbor: Harbor, *, as_json: bool) -> int:
-    from harbor_oauth.fleet.forecast import renewal
+    from harbor_oauth.fleet.forecast import refusal, renewal
     from harbor_oauth.fleet.providers import restore_step
     from harbor_oauth.fleet.variables import given_grants
 
@@ -89,6 +89,9 @@ def _list(harbor: Harbor, *, as_json: bool) -> int:
     else:
         note("There are no grants yet.")
         note("harbor dock PROVIDER", "next:")
+    for status in grants:
+        if refused := refusal(status):
+            warn(f"{status.grant}: {refused}.")
     for provider, step in gone.items():
         warn(f"The provider {provider} is not installed any more; its grants stay.")
         note(step, "next:")
@@ -128,6 +131,8 @@ def _as_json(
         "account": status.account,
         "state": status.state,
         "cause": status.cause,
+        "refused": status.refused,
+        "refused_since": iso(status.refused_at),
         "scopes": status.scopes,
         "requested_scopes": status.requested_scopes,
         "expires_at": iso(status.expires_at),

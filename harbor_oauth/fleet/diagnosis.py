@@ -13,6 +13,7 @@ import attrs
 from harbor_oauth import installation
 from harbor_oauth.errors import ConfigurationError, HarborError, VaultNotInitializedError
 from harbor_oauth.fleet.approvals import check_approved
+from harbor_oauth.fleet.forecast import refusal
 from harbor_oauth.fleet.hosts import OwnEntry, entries, own_command
 from harbor_oauth.fleet.plugins import plugins
 from harbor_oauth.fleet.providers import list_providers, outlooks
@@ -165,11 +166,14 @@ def _grants(harbor: Harbor) -> Iterator[Finding]:
         if status.state != "active":
             cause = status.cause or status.state
             yield Finding("grants", "fail", f"{status.grant} needs a sign-in: {cause}.", again)
+        elif refused := refusal(status):
+            said = f"{status.grant} cannot be refreshed: {refused}."
+            yield Finding("grants", "fail", said, again)
         lacking = sorted(set(status.requested_scopes) - set(status.scopes))
         if status.scopes and lacking:
             said = f"{status.grant} was not given {' '.join(lacking)}, which was asked for."
             yield Finding("scopes", "warn", said, again)
-    if all(status.state == "active" for status in grants):
+    if all(status.state == "active" and status.refused is None for status in grants):
         yield Finding("grants", "ok", f"{len(grants)} grants, none of which needs a sign-in.")
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import attrs
 
-from harbor_oauth.fleet.forecast import renewal
+from harbor_oauth.fleet.forecast import refusal, renewal
 from harbor_oauth.fleet.providers import restore_step
 from harbor_oauth.fleet.variables import set_variable
+from harbor_oauth.tokens.history import LOGOUT
 
 if TYPE_CHECKING:
     from harbor_oauth.client import GrantStatus, Harbor
@@ -55,11 +58,20 @@ def explain(harbor: Harbor, grant: str, now: float) -> Explanation:
         )
     status = harbor.grant_status(grant)
     if status is None:
-        return Explanation(
-            grant, "absent", f"Nobody has signed in to {grant}.", f"harbor dock {grant}"
-        )
+        past = harbor.history(grant, gone=True)
+        return Explanation(grant, "absent", _ended(grant, past), f"harbor dock {grant}", past)
     sentence, cure = _sentence(harbor, status, now)
     return Explanation(status.grant, status.state, sentence, cure, harbor.history(grant))
+
+
+def _ended(grant: str, past: Sequence[Event]) -> str:
+    """Say how a grant that is not there came to its end, as far as that is known."""
+    logouts = [each for each in past if each.event == LOGOUT]
+    if not logouts:
+        return f"Nobody has signed in to {grant}."
+    when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(logouts[-1].at))
+    told = "revoked at its server and" if logouts[-1].detail.get("revoked") else "not revoked, but"
+    return f"{grant} was signed in to, and was {told} forgotten here on {when}."
 
 
 def _sentence(harbor: Harbor, status: GrantStatus, now: float) -> tuple[str, str]:
@@ -69,7 +81,11 @@ def _sentence(harbor: Harbor, status: GrantStatus, now: float) -> tuple[str, str
         return f"{status.grant} needs a sign-in: {cause}.", again
     if step := restore_step(harbor, status.provider):
         return f"{status.grant} works, but its provider is not installed any more.", step
-    if status.expires_at is not None and status.expires_at <= now:
+    over = status.expires_at is not None and status.expires_at <= now
+    if refused := refusal(status):
+        works = "does not work" if over else "works until its token ends"
+        return f"{status.grant} {works}: {refused}.", again
+    if over:
         if status.refreshable:
             return f"{status.grant} works: its token is over, and the next use renews it.", ""
         return f"The token of {status.grant} is over, and nothing can renew it.", again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -11,7 +12,7 @@ from harbor_oauth.errors import HarborError
 if TYPE_CHECKING:
     from harbor_oauth.client import GrantStatus, Harbor
 
-__all__ = ["Renewal", "forecast", "renewal"]
+__all__ = ["Renewal", "forecast", "refusal", "renewal"]
 
 _DAY: Final = 86_400
 _HOUR: Final = 3600
@@ -49,6 +50,8 @@ def renewal(harbor: Harbor, status: GrantStatus, now: float) -> Renewal:
     """Say by when one grant has to be signed in to again."""
     if status.state != "active":
         return Renewal(status.grant, now, status.cause or f"it is {status.state}")
+    if refused := refusal(status):
+        return Renewal(status.grant, status.expires_at or now, refused)
     if not status.refreshable:
         reason = "its token ends, and the server gave nothing to renew it with"
         if status.expires_at is None:
@@ -59,6 +62,14 @@ def renewal(harbor: Harbor, status: GrantStatus, now: float) -> Renewal:
         return Renewal(status.grant, None, "it renews itself")
     reason = f"its refresh token ends when it is not used for {_span(life)}"
     return Renewal(status.grant, status.obtained_at + life, reason, used=True)
+
+
+def refusal(status: GrantStatus) -> str | None:
+    """Say, as a clause, that the server refuses each refresh; None where it does not."""
+    if status.refused is None or status.refused_at is None:
+        return None
+    since = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(status.refused_at))
+    return f"its server refuses each refresh since {since} ({status.refused.rstrip('.')})"
 
 
 def _refresh_token_life(harbor: Harbor, status: GrantStatus) -> int | None:

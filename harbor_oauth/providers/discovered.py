@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from harbor_oauth.errors import InvalidNameError
 from harbor_oauth.protocol.urls import canonical_resource, origin, require_endpoint
 from harbor_oauth.providers.api import NativeServer, OAuthProvider, Resource
 from harbor_oauth.providers.names import check_server_name, is_reserved
 
-__all__ = ["discovered_provider"]
+__all__ = ["DISCOVERED_RESOURCE", "discovered_provider"]
+
+DISCOVERED_RESOURCE: Final = "mcp"
+"""The one resource of such a provider."""
 
 
 def discovered_provider(name: str, url: str) -> OAuthProvider:
@@ -31,7 +36,7 @@ def discovered_provider(name: str, url: str) -> OAuthProvider:
         )
     url = canonical_resource(require_endpoint(url, "server URL"))
     resource = Resource(
-        name="mcp",
+        name=DISCOVERED_RESOURCE,
         servers=(url,),
         allowed_origins=(origin(url),),
         resource=url,
@@ -40,5 +45,5 @@ def discovered_provider(name: str, url: str) -> OAuthProvider:
         name=name,
         display_name=name,
         resources=(resource,),
-        native_servers=(NativeServer(name=name, resource="mcp", url=url),),
+        native_servers=(NativeServer(name=name, resource=DISCOVERED_RESOURCE, url=url),),
     )

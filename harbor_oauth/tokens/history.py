@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from typing import Final
 
 from harbor_oauth.secret import Secret
 from harbor_oauth.vault import Append, Event
 
-__all__ = ["DEAD", "LOGIN", "LOGOUT", "OBTAIN", "REFRESH", "REJECTED", "event", "fingerprint"]
+__all__ = [
+    "DEAD",
+    "LOGIN",
+    "LOGOUT",
+    "OBTAIN",
+    "REFRESH",
+    "REFUSED",
+    "REJECTED",
+    "event",
+    "fingerprint",
+    "refusals",
+]
 
 LOGIN: Final = "login"
 REFRESH: Final = "refresh"
 OBTAIN: Final = "obtain"
+REFUSED: Final = "refused"
+"""The token endpoint refused, in words that do not end the grant."""
 REJECTED: Final = "rejected"
 DEAD: Final = "dead"
 LOGOUT: Final = "logout"
@@ -41,3 +55,18 @@ def event(name: str, at: float, what: str, **detail: str | float | bool | None) 
         **detail: More about it; never a secret.
     """
     return Append(Event(name, at, what, {"process": os.getpid(), **detail}))
+
+
+def refusals(events: Sequence[Event]) -> tuple[Event, ...]:
+    """Return the refusals since a token was last given, oldest first; none after a success.
+
+    Args:
+        events: A grant's history, oldest first.
+    """
+    since: list[Event] = []
+    for each in events:
+        if each.event == REFUSED:
+            since.append(each)
+        elif each.event != REJECTED:  # which a resource server said, not the token endpoint
+            since.clear()
+    return tuple(since)

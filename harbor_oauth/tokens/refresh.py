@@ -39,6 +39,7 @@ from harbor_oauth.tokens.leasing import Leasing, Refreshed
 from harbor_oauth.tokens.server import RecordedServer
 from harbor_oauth.tokens.status import absent, login_required
 from harbor_oauth.vault import (
+    Append,
     ClearIntent,
     GrantKey,
     GrantRecord,
@@ -153,7 +154,7 @@ class Refresh:
             answer = self._ask(key, record, record.refresh_token, lost)
         except TokenResponseError as error:
             if error.error != "invalid_grant":
-                self._clear(name)
+                self._clear(name, _told(name, self.clock(), error))
                 raise self._refusal(key, error) from None
             begun_before = earlier if interrupted else intent if lost else None
             return self._ended(key, known, error, begun_before)
@@ -193,10 +194,10 @@ class Refresh:
             record, self.resource_of(key), self.transport, self.nonces, self.clock, self.entropy
         )
 
-    def _clear(self, name: str) -> None:
+    def _clear(self, name: str, *told: Append) -> None:
         """Forget the intent: the server has certainly not spent the token."""
         try:
-            self.vault.apply([ClearIntent(name)])
+            self.vault.apply([ClearIntent(name), *told])
         except VaultError as error:
             _log.warning("an intent could not be cleared: %s", error.message)
 
@@ -317,6 +318,12 @@ class Refresh:
         except VaultConflictError:
             return Refreshed(*self._read(key))
         raise login_required(self.vault, key, "dead", cause)
+
+
+def _told(name: str, now: float, error: TokenResponseError) -> Append:
+    """Return the line of a refusal that does not end the grant."""
+    said = f": {error.error_description}" if error.error_description else ""
+    return history.event(name, now, history.REFUSED, reason=f"{error.error or 'no code'}{said}")
 
 
 def _cause(error: TokenResponseError, earlier: Intent | None) -> str:

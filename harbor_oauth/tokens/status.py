@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import attrs
 
-from harbor_oauth.errors import LoginRequiredError, VaultRecordError
-from harbor_oauth.vault import GrantKey, Vault, grant_record_name
+from harbor_oauth.errors import LoginRequiredError, VaultError, VaultRecordError
+from harbor_oauth.tokens import history
+from harbor_oauth.vault import Event, GrantKey, Vault, grant_record_name
 from harbor_oauth.vault.names import DEFAULT_ACCOUNT
 
 __all__ = ["GrantStatus", "absent", "describe", "login_required"]
@@ -29,6 +30,9 @@ class GrantStatus:
         obtained_at: When it came, unix seconds UTC.
         refreshable: Whether there is a refresh token.
         refreshing: Whether some process is refreshing it right now.
+        refused: What the server answers to each refresh since it last gave a
+            token, without calling the grant over; None where it did not refuse.
+        refused_at: When it first refused, unix seconds UTC.
     """
 
     grant: str
@@ -43,6 +47,8 @@ class GrantStatus:
     obtained_at: float | None = None
     refreshable: bool = False
     refreshing: bool = False
+    refused: str | None = None
+    refused_at: float | None = None
 
 
 def describe(vault: Vault, key: GrantKey) -> GrantStatus | None:
@@ -58,6 +64,7 @@ def describe(vault: Vault, key: GrantKey) -> GrantStatus | None:
     if found is None:
         return None
     record = found[0]
+    refusals = _refusals(vault, key)
     return GrantStatus(
         grant=name,
         provider=key.provider,
@@ -71,7 +78,16 @@ def describe(vault: Vault, key: GrantKey) -> GrantStatus | None:
         obtained_at=record.obtained_at,
         refreshable=record.refresh_token is not None,
         refreshing=vault.storage.lease_holder(grant_record_name(key)) is not None,
+        refused=str(refusals[-1].detail.get("reason")) if refusals else None,
+        refused_at=refusals[0].at if refusals else None,
     )
+
+
+def _refusals(vault: Vault, key: GrantKey) -> tuple[Event, ...]:
+    try:
+        return history.refusals(vault.history(key))
+    except VaultError:  # a damaged line of it hides no grant
+        return ()
 
 
 def absent(grant: str) -> LoginRequiredError:

@@ -14,7 +14,7 @@ from harbor_oauth.fleet.diagnosis import diagnose, diagnose_online
 from harbor_oauth.fleet.forecast import forecast
 from harbor_oauth.protocol.metadata import ServerMetadata
 from harbor_oauth.providers import OAuthProvider, Resource
-from harbor_oauth.testing import AuthorizationServer, McpServer
+from harbor_oauth.testing import AuthorizationServer, McpServer, answers
 from tests.conftest import FakeClock
 
 Cli = Callable[..., Any]
@@ -52,6 +52,79 @@ def test_why_of_nothing(cli: Cli) -> None:
     ran = cli("why", "practice")
     assert (ran.code, ran.out) == (4, "Nobody has signed in to practice.\n")
     assert "harbor dock practice" in ran.err
+
+
+_FOREVER = 50
+
+
+def test_refreshes_that_are_refused_are_told_everywhere(
+    cli: Cli,
+    harbor: Harbor,
+    issuer: AuthorizationServer,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The server does not call the grant over, and gives no token: nothing says that it works."""
+    monkeypatch.setattr("harbor_oauth.cli.explaining.time.time", clock)
+    cli("dock", "practice")
+    refused = answers.json({"error": "invalid_request", "error_description": "no session"}, 400)
+    issuer.script("token", *[refused] * _FOREVER)
+    clock.advance(3590)
+    assert cli("token", "practice").code != 0  # due, and good for some seconds
+    assert cli("why", "practice").out.startswith("practice works until its token ends: its server")
+    clock.advance(3600)
+    assert cli("token", "practice").code != 0
+    said = (
+        "its server refuses each refresh since 2027-01-15 08:59 UTC (invalid_request: no session)"
+    )
+    why = cli("why", "practice")
+    assert why.out.startswith(f"practice does not work: {said}.")
+    assert "harbor charter practice --again" in why.err
+    (ahead,) = forecast(harbor, clock())
+    assert ahead.reason == said
+    assert ahead.by is not None
+    assert f"practice: {said}." in cli("papers").err
+    (listed,) = json.loads(cli("papers", "--json").out)
+    assert listed["refused"] == "invalid_request: no session"
+    assert listed["refused_since"] == "2027-01-15T08:59:50Z"
+    assert states(harbor, clock)["grants"] == "fail"
+
+
+def test_a_refresh_that_succeeds_ends_the_refusals(
+    cli: Cli, harbor: Harbor, issuer: AuthorizationServer, clock: FakeClock
+) -> None:
+    """They stay in the history, and count no longer."""
+    cli("dock", "practice")
+    issuer.script("token", answers.json({"error": "invalid_request"}, 400))
+    clock.advance(7200)
+    assert cli("token", "practice").code != 0
+    clock.advance(60)
+    assert cli("token", "practice").code == 0
+    assert cli("why", "practice").out.startswith("practice works;")
+    assert [each.event for each in harbor.history("practice")] == ["login", "refused", "refresh"]
+    assert states(harbor, clock)["grants"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("revoke", "was revoked at its server and forgotten here on"),
+        ("undock", "was revoked at its server and forgotten here on"),
+    ],
+)
+def test_why_tells_how_a_grant_ended(cli: Cli, mcp: McpServer, command: str, told: str) -> None:
+    """Its history is kept for ninety days, and is there after the grant."""
+    assert cli("dock", "--name", "mine", "--url", mcp.url).code == 0
+    assert (
+        cli(*((command, "mine") if command == "revoke" else (command, "--name", "mine"))).code == 0
+    )
+    ran = cli("why", "mine")
+    assert ran.code == 4
+    assert ran.out.startswith(f"mine was signed in to, and {told}")
+    assert [each["event"] for each in json.loads(cli("why", "mine", "--json").out)["history"]] == [
+        "login",
+        "logout",
+    ]
 
 
 @pytest.fixture
