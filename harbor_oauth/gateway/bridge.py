@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
@@ -32,7 +33,6 @@ __all__ = ["Bridge"]
 
 _AT_ONCE: Final = 64
 _RESUMPTIONS: Final = 5
-_RETRY: Final = 1.0
 _DRAIN: Final = 5.0
 _NOT_FOUND: Final = 404
 _OK: Final = range(200, 300)
@@ -70,6 +70,7 @@ class Bridge:
         write: Gives a line to the host.
         say: Tells a person what the host cannot be told.
         sleep: Waits that many seconds.
+        monotonic: Seconds that never go back.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Bridge:
         write: Callable[[bytes], Awaitable[None]],
         say: Callable[[str], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Connect to nothing yet."""
         self._upstream = upstream
@@ -87,6 +89,7 @@ class Bridge:
         self._write = write
         self._say = say
         self._sleep = sleep
+        self._monotonic = monotonic
         self._session = _Session()
         self._initialize: bytes | None = None
         self._renewing = asyncio.Lock()
@@ -250,7 +253,7 @@ class Bridge:
     async def _event(
         self, event: Event, answer: Answer, identifier: object, method: object
     ) -> bool:
-        if event.kind != "message" or not event.data:
+        if not event.is_message:
             return False
         data = event.data.encode()
         message = _parsed(data)
@@ -268,11 +271,9 @@ class Bridge:
         for _ in range(_RESUMPTIONS):
             if reader.last_id is None:
                 break
-            await self._sleep(reader.retry if reader.retry is not None else _RETRY)
-            again = [*self._fields(None), ("Last-Event-ID", reader.last_id)]
-            outgoing = Outgoing(self._server, "GET", again, stream=True)
-            async with self._upstream.send(outgoing) as answer:
-                if answer.media != "stream":
+            await self._sleep(reader.pause())
+            async with self._upstream.send(self._stream(reader)) as answer:
+                if not _is_stream(answer):
                     break
                 if await self._events(answer, reader, identifier):
                     return
@@ -342,20 +343,24 @@ class Bridge:
     async def _hear(self) -> None:
         reader, failures = EventReader(), 0
         while failures < _RESUMPTIONS:
-            fields = self._fields(None)
-            if reader.last_id is not None:
-                fields.append(("Last-Event-ID", reader.last_id))
+            asked = self._monotonic()
             try:
-                outgoing = Outgoing(self._server, "GET", fields, stream=True)
-                async with self._upstream.send(outgoing) as answer:
-                    if answer.media != "stream":
+                async with self._upstream.send(self._stream(reader)) as answer:
+                    if not _is_stream(answer):
                         return  # it has no such stream, which it may
                     await self._events(answer, reader, None)
                     failures = 0
             except HarborError as error:
                 failures += 1
                 self._say(str(error))
-            await self._sleep((reader.retry or _RETRY) * 2**failures)
+            await self._sleep(reader.pause(lasted=self._monotonic() - asked))
+
+    def _stream(self, reader: EventReader) -> Outgoing:
+        """Return the request for a stream, from where it was read to."""
+        fields = self._fields(None)
+        if reader.last_id is not None:
+            fields.append(("Last-Event-ID", reader.last_id))
+        return Outgoing(self._server, "GET", fields, stream=True)
 
     async def _end(self) -> None:
         """Let what runs come to its end, then close the session."""
@@ -382,6 +387,10 @@ class Bridge:
 
     async def _give(self, message: bytes) -> None:
         await self._write(single_line(message) + b"\n")
+
+
+def _is_stream(answer: Answer) -> bool:
+    return answer.media == "stream" and answer.status in _OK
 
 
 def _parsed(body: bytes) -> Message:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
+from typing import Final
 
 import attrs
 
 from harbor_oauth.errors import UpstreamError
 from harbor_oauth.protocol.limits import LARGEST_MESSAGE
 
-__all__ = ["Event", "EventReader"]
+__all__ = ["LONGEST_WAIT", "Event", "EventReader"]
+
+LONGEST_WAIT: Final = 60.0
+"""Seconds, at most, before a stream is asked for again, whatever its server says."""
+_FIRST_WAIT: Final = 1.0
+_MESSAGE: Final = "message"
 
 
 @attrs.frozen
@@ -24,8 +30,13 @@ class Event:
     """
 
     data: str
-    kind: str = "message"
+    kind: str = _MESSAGE
     id: str | None = None
+
+    @property
+    def is_message(self) -> bool:
+        """Whether it carries a message, and is no mere sign of life."""
+        return self.kind == _MESSAGE and bool(self.data)
 
 
 class EventReader:
@@ -36,7 +47,8 @@ class EventReader:
 
     Attributes:
         last_id: The id of the last event, to resume after; None before any.
-        retry: Seconds to wait before resuming; None where the stream says nothing.
+        retry: Seconds to wait before resuming, from 0 to `LONGEST_WAIT`; None
+            where the stream says nothing.
     """
 
     def __init__(self, *, limit: int = LARGEST_MESSAGE) -> None:
@@ -52,6 +64,7 @@ class EventReader:
         self._kind = ""
         self._id: str | None = None
         self._size = 0
+        self._apart = 0.0
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """Yield the events that are whole with these bytes.
@@ -68,6 +81,21 @@ class EventReader:
                 yield event
         if self._size + len(self._rest) > self._limit:
             raise UpstreamError(f"The server sent an event of more than {self._limit} characters.")
+
+    def pause(self, *, lasted: float = 0.0) -> float:
+        """Return how many seconds to wait before the stream is asked for again.
+
+        Two requests are as far apart as the server says, and twice as far with
+        each that brings no message, but never more than `LONGEST_WAIT`. So one
+        that is cut off after a long silence, as proxies do, is missed for the
+        shortest time, and one that ends at once is asked for seldom.
+
+        Args:
+            lasted: Seconds since it was asked for the last time.
+        """
+        first = self.retry or _FIRST_WAIT  # 0 would be a loop without a rest
+        self._apart = min(max(first, 2 * self._apart), LONGEST_WAIT)
+        return max(first, self._apart - lasted)
 
     def _lines(self, text: str) -> Iterator[str]:
         """Yield the lines that end in a text; CR, LF and CRLF end one."""
@@ -98,7 +126,8 @@ class EventReader:
             case "id" if "\0" not in value:
                 self._id = value
             case "retry" if value.isascii() and value.isdigit():
-                self.retry = int(value) / 1000
+                # Not int(), which raises ValueError for more than 4300 digits.
+                self.retry = min(float(value) / 1000, LONGEST_WAIT)
         return None
 
     def _end(self) -> Event | None:
@@ -107,4 +136,9 @@ class EventReader:
         if changed is not None:
             self.last_id = changed or None
             self._id = None
-        return Event("\n".join(data), kind or "message", self.last_id) if data else None
+        if not data:
+            return None
+        event = Event("\n".join(data), kind or _MESSAGE, self.last_id)
+        if event.is_message:
+            self._apart = 0.0
+        return event

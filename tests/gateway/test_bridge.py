@@ -92,7 +92,12 @@ async def bridged(harbor: Harbor, handler: Handler) -> AsyncIterator[Host]:
     upstream, host = Upstream(harbor), Host()
     await upstream.open()
     host.bridge = Bridge(
-        upstream, "server", write=host.write, say=host.said.append, sleep=host.sleep
+        upstream,
+        "server",
+        write=host.write,
+        say=host.said.append,
+        sleep=host.sleep,
+        monotonic=lambda: 0.0,
     )
     running = asyncio.create_task(host.bridge.run(split_lines(host.read, limit=1000)))
     try:
@@ -350,6 +355,79 @@ def test_the_server_asks_and_the_host_answers(harbor: Harbor) -> None:
 
     asyncio.run(use())
     assert answered == [({"id": "s", "result": {"text": "hello"}}, "s-1")]
+
+
+@pytest.mark.parametrize(
+    ("status", "media"), [(405, ""), (404, ""), (501, ""), (204, ""), (404, "text/event-stream")]
+)
+def test_a_stream_that_ends_at_once_is_asked_for_less_and_less(
+    harbor: Harbor, status: int, media: str
+) -> None:
+    """As servers without sessions do; a message shortens the wait again, a refusal ends it."""
+    asked: list[None] = []
+    over = asyncio.Event()
+
+    async def handler(request: web.BaseRequest, message: Any) -> web.StreamResponse:
+        if request.method == "GET":
+            asked.append(None)
+            if len(asked) == 11:
+                over.set()
+                return web.Response(status=status, headers={"Content-Type": media} if media else {})
+            spoken = len(asked) == 9
+            return await events(request, *[event({"method": "notifications/x"})] * spoken)
+        if "id" in message and message["method"] == "initialize":
+            return result(message, {"protocolVersion": "2025-11-25"})
+        return result(message, {}) if "id" in message else web.Response(status=202)
+
+    async def use() -> Host:
+        async with bridged(harbor, handler) as host:
+            host.send(INITIALIZE, INITIALIZED)
+            async with asyncio.timeout(PATIENCE):
+                await over.wait()
+            host.send({"id": 1, "method": "ping"}, {"id": 2, "method": "ping"})
+            await host.until(4)
+        return host
+
+    host = asyncio.run(use())
+    assert host.slept == [1, 2, 4, 8, 16, 32, 60, 60, 1, 2]
+    assert len(asked) == 11
+    assert host.said == []
+
+
+def test_a_retry_of_absurd_length_leaves_no_request_without_an_answer(harbor: Harbor) -> None:
+    """It is waited for a minute, and what was broken off is resumed."""
+
+    async def handler(request: web.BaseRequest, message: Any) -> web.StreamResponse:
+        if request.method == "GET":
+            return await events(request, event({"id": 1, "result": {}}))
+        return await events(request, b"id: e-1\nretry: " + b"9" * 5000 + b"\ndata:\n\n")
+
+    async def use() -> Host:
+        async with bridged(harbor, handler) as host:
+            host.send({"id": 1, "method": "tools/call"})
+            await host.until(1)
+        return host
+
+    host = asyncio.run(use())
+    assert host.got == [{"id": 1, "result": {}}]
+    assert host.slept == [60]
+
+
+def test_an_answer_that_stays_away_is_asked_for_less_and_less(harbor: Harbor) -> None:
+    """And then told as broken off."""
+
+    async def handler(request: web.BaseRequest, message: Any) -> web.StreamResponse:
+        return await events(request, b"id: e-1\nretry: 20000\ndata:\n\n")
+
+    async def use() -> Host:
+        async with bridged(harbor, handler) as host:
+            host.send({"id": 1, "method": "tools/call"})
+            await host.until(1)
+        return host
+
+    host = asyncio.run(use())
+    assert host.slept == [20, 40, 60, 60, 60]
+    assert "broke off" in host.got[0]["error"]["message"]
 
 
 def test_a_slow_call_holds_up_no_other(harbor: Harbor) -> None:
