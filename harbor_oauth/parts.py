@@ -416,6 +416,22 @@ class HarborParts:
                 next_step=f"Remove {place} and run this again; then write the passphrase there.",
             )
 
+    def back_up_vault(self, path: Path, passphrase: Secret) -> None:
+        """Write the whole vault into a new file, which a person's passphrase opens.
+
+        Args:
+            path: The file; it must not exist.
+            passphrase: Opens the copy; the vault keeps its own key.
+
+        Raises:
+            ConfigurationError: The passphrase is too short.
+            VaultError: The vault cannot be read or the file not be written.
+        """
+        from harbor_oauth.vault.passphrase import refuse_short  # noqa: PLC0415 - late
+
+        refuse_short(passphrase.reveal())
+        self.vault.backup(path, passphrase)
+
     def import_legacy(self, keys: Sequence[str] = ()) -> ImportReport:
         """Take over what an earlier Harbor kept in the system's keychain.
 

@@ -214,7 +214,7 @@ def backup(harbor: Harbor, *, path: Path) -> None:
     To use it, put the file in the place of the vault's own, named vault.db.
     """
     harbor.vault.open()
-    harbor.vault.backup(path.expanduser().absolute(), ask_new_passphrase())
+    harbor.back_up_vault(path.expanduser().absolute(), ask_new_passphrase())
     result(f"The backup is {path}. Without its passphrase it cannot be read.")
 
 

@@ -215,7 +215,8 @@ class Custody(SealedRecords):
             VaultUnavailableError: The file exists or cannot be written, or a
                 refresh did not end in time.
         """
-        source = PassphraseKeySource(lambda: passphrase, entropy=self._entropy)
+        # A person's is looked at where it is asked for; a program may have made up its own.
+        source = PassphraseKeySource(lambda: passphrase, shortest=1, entropy=self._entropy)
 
         def write() -> None:
             key = self._key()

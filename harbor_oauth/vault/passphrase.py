@@ -23,7 +23,7 @@ from harbor_oauth.secret import Secret
 from harbor_oauth.vault.keys import CreatedKey
 from harbor_oauth.vault.sealing import KEY_BYTES
 
-__all__ = ["SHORTEST", "PassphraseKeySource", "passphrase_file"]
+__all__ = ["SHORTEST", "PassphraseKeySource", "passphrase_file", "refuse_short"]
 
 SHORTEST: Final = 8
 """Characters of a new passphrase (NIST SP 800-63B §5.1.1.1). A vault that has a
@@ -49,6 +49,7 @@ class PassphraseKeySource:
         iterations: int = 3,
         memory: int = 64 * 1024,
         lanes: int = 4,
+        shortest: int = SHORTEST,
         named: str = "The passphrase",
         entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
@@ -62,11 +63,14 @@ class PassphraseKeySource:
             iterations: Argon2's t.
             memory: Argon2's m, in KiB.
             lanes: Argon2's p.
+            shortest: How many characters a new one must have; a program that
+                made it up itself may know better than `SHORTEST`.
             named: What errors call it, such as the passphrase of a file.
             entropy: Returns that many random bytes.
         """
         self._passphrase = passphrase
         self._costs = {"iterations": iterations, "memory": memory, "lanes": lanes}
+        self._shortest = shortest
         self._named = named
         self._entropy = entropy
 
@@ -81,12 +85,12 @@ class PassphraseKeySource:
         """Compute the key of a new vault from a new salt.
 
         Raises:
-            ConfigurationError: The passphrase has fewer than `SHORTEST` characters.
+            ConfigurationError: The passphrase is too short.
             VaultError: It cannot be had.
         """
         salt = self._entropy(_SALT_BYTES)
         parameters: dict[str, str | int] = {**self._costs, "salt": base64.b64encode(salt).decode()}
-        return CreatedKey(self._derive(salt, self._costs, at_least=SHORTEST), parameters)
+        return CreatedKey(self._derive(salt, self._costs, at_least=self._shortest), parameters)
 
     def load(
         self,
@@ -117,11 +121,7 @@ class PassphraseKeySource:
         passphrase = one_spelling(self._passphrase().reveal())
         if not passphrase:
             raise VaultKeyError("The passphrase is empty; nothing was changed.")
-        if len(passphrase) < at_least:
-            raise ConfigurationError(
-                f"The passphrase has fewer than {at_least} characters; nothing was changed.",
-                next_step="Use a longer one: several words are easier to remember than signs.",
-            )
+        refuse_short(passphrase, at_least)
         try:
             derivation = Argon2id(
                 salt=salt,
@@ -136,6 +136,19 @@ class PassphraseKeySource:
                 next_step="Install cryptography from its official wheels.",
             ) from None
         return derivation.derive(passphrase.encode())
+
+
+def refuse_short(passphrase: str, shortest: int = SHORTEST) -> None:
+    """Refuse a new passphrase that is easily guessed for its length.
+
+    Raises:
+        ConfigurationError: It has fewer characters.
+    """
+    if len(one_spelling(passphrase)) < shortest:
+        raise ConfigurationError(
+            f"The passphrase has fewer than {shortest} characters; nothing was changed.",
+            next_step="Use a longer one: several words are easier to remember than signs.",
+        )
 
 
 def passphrase_file(path: Path, said_by: str | None = None) -> Callable[[], Secret]:
