@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
@@ -27,11 +28,12 @@ from harbor_oauth.gateway.messages import (
 )
 from harbor_oauth.gateway.sse import Event, EventReader
 from harbor_oauth.gateway.upstream import Answer, Outgoing, Upstream
-from harbor_oauth.protocol.limits import LARGEST_MESSAGE
+from harbor_oauth.protocol.limits import KIB, LARGEST_HELD, LARGEST_MESSAGE
 
 __all__ = ["Bridge"]
 
 _AT_ONCE: Final = 64
+_SMALLEST: Final = 4 * KIB
 _RESUMPTIONS: Final = 5
 _DRAIN: Final = 5.0
 _NOT_FOUND: Final = 404
@@ -61,6 +63,55 @@ class _Session:
     revision: str | None = None
 
 
+@attrs.define
+class _HeldBack:
+    """Requests that wait until others are answered, in their order.
+
+    Attributes:
+        most: How many bytes they may have together; a small one counts 4 KiB.
+    """
+
+    most: int
+    _lines: deque[tuple[object, bytes]] = attrs.field(factory=deque, init=False)
+    _weight: int = attrs.field(default=0, init=False)
+
+    def __bool__(self) -> bool:
+        """Whether one waits."""
+        return bool(self._lines)
+
+    def add(self, identifier: object, line: bytes) -> bool:
+        """Hold a request back; False if there are too many."""
+        if self._weight + self._weigh(line) > self.most:
+            return False
+        self._lines.append((identifier, line))
+        self._weight += self._weigh(line)
+        return True
+
+    def next(self) -> bytes:
+        """Take the one that waits for the longest time."""
+        _, line = self._lines.popleft()
+        self._weight -= self._weigh(line)
+        return line
+
+    def drop(self, identifier: object) -> bool:
+        """Forget a request; False if it is none of these."""
+        for index, (each, line) in enumerate(self._lines):
+            if _same_id(each, identifier):
+                del self._lines[index]
+                self._weight -= self._weigh(line)
+                return True
+        return False
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._lines.clear()
+        self._weight = 0
+
+    @staticmethod
+    def _weigh(line: bytes) -> int:
+        return max(len(line), _SMALLEST)
+
+
 class Bridge:
     """Carries messages between a host and a docked server.
 
@@ -71,6 +122,7 @@ class Bridge:
         say: Tells a person what the host cannot be told.
         sleep: Waits that many seconds.
         monotonic: Seconds that never go back.
+        most_held: How many bytes of requests may wait for their turn.
     """
 
     def __init__(
@@ -82,6 +134,7 @@ class Bridge:
         say: Callable[[str], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
+        most_held: int = LARGEST_HELD,
     ) -> None:
         """Connect to nothing yet."""
         self._upstream = upstream
@@ -94,8 +147,8 @@ class Bridge:
         self._initialize: bytes | None = None
         self._renewing = asyncio.Lock()
         self._parameters: dict[str, Parameters] = {}
-        self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._running: dict[str, tuple[asyncio.Task[None], bool]] = {}
+        self._running: dict[asyncio.Task[None], Message] = {}
+        self._held_back = _HeldBack(most_held)
         self._others: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Task[None] | None = None
 
@@ -109,6 +162,8 @@ class Bridge:
         try:
             async for line in lines:
                 await self._take(line)
+            while self._held_back:  # a file is read to its end long before the answers come
+                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await self._end()
 
@@ -140,11 +195,7 @@ class Bridge:
                 self._session, self._initialize = _Session(), line
                 await self._request(message, line)
                 return
-            await self._slots.acquire()
-            task = asyncio.create_task(self._request(message, line))
-            key = json.dumps(message["id"])
-            self._running[key] = task, revision_of(message) is not None
-            task.add_done_callback(lambda _: self._done(key, task))
+            await self._send_or_hold(message, line)
         elif method == "notifications/cancelled" and self._cancelled(message):
             return
         elif method == "notifications/initialized":
@@ -155,22 +206,49 @@ class Bridge:
             self._others.add(task)
             task.add_done_callback(self._others.discard)
 
-    def _done(self, key: str, task: asyncio.Task[None]) -> None:
-        self._slots.release()
-        if self._running.get(key, (None,))[0] is task:
-            del self._running[key]
+    async def _send_or_hold(self, message: Message, line: bytes) -> None:
+        """Send a request, now or in its turn, without waiting for that.
+
+        What makes room, an answer of the host's or a cancellation, may be
+        behind it in the input.
+        """
+        if len(self._running) < _AT_ONCE:
+            self._start(message, line)
+        elif not self._held_back.add(message["id"], line):
+            error = TransportError(
+                f"{self._server} was not sent this request: too many wait for an answer already.",
+                next_step="Send it again when others are answered.",
+                ambiguous=False,
+            )
+            await self._give(json.dumps(rpc_error(message["id"], error)).encode())
+
+    def _start(self, message: Message, line: bytes) -> None:
+        task = asyncio.create_task(self._request(message, line))
+        self._running[task] = message
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        del self._running[task]
+        if self._held_back:
+            line = self._held_back.next()
+            self._start(json.loads(line), line)
 
     def _cancelled(self, message: Message) -> bool:
-        """End a request of 2026-07-28 by closing its answer; say whether it was one.
+        """End a request here; say whether that is all there is to do.
 
-        Before, the notification is the signal, and a closed connection is none.
+        One of 2026-07-28 ends when its answer is closed. Before, the
+        notification is the signal, and a closed connection is none. A server
+        that was not sent the request yet has nothing to be told.
         """
         params = message.get("params")
         identifier = params.get("requestId") if isinstance(params, dict) else None
-        task, modern = self._running.get(json.dumps(identifier), (None, False))
-        if task is not None and modern:
-            task.cancel()
-        return modern
+        if self._held_back.drop(identifier):
+            return True
+        for task, request in self._running.items():
+            if _same_id(request["id"], identifier) and revision_of(request) is not None:
+                task.cancel()
+                return True
+        return False
 
     # --- to the server ----------------------------------------------------------
 
@@ -366,7 +444,8 @@ class Bridge:
         """Let what runs come to its end, then close the session."""
         if self._listener is not None:
             self._listener.cancel()
-        running = [task for task, _ in self._running.values()] + list(self._others)
+        self._held_back.clear()
+        running = [*self._running, *self._others]
         if running:
             _, late = await asyncio.wait(running, timeout=_DRAIN)
             for task in late:
@@ -387,6 +466,11 @@ class Bridge:
 
     async def _give(self, message: bytes) -> None:
         await self._write(single_line(message) + b"\n")
+
+
+def _same_id(one: object, other: object) -> bool:
+    """Compare ids as JSON does, to which 1 and true are two."""
+    return type(one) is type(other) and one == other
 
 
 def _is_stream(answer: Answer) -> bool:

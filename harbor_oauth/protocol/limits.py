@@ -13,6 +13,7 @@ from typing import Final
 __all__ = [
     "KIB",
     "LARGEST_HEAD",
+    "LARGEST_HELD",
     "LARGEST_INPUT",
     "LARGEST_MESSAGE",
     "LARGEST_METADATA",
@@ -50,6 +51,8 @@ LARGEST_METADATA: Final = MIB
 """Bytes of a metadata document."""
 LARGEST_MESSAGE: Final = 16 * MIB
 """Bytes of one JSON-RPC message: a line, an event or a body."""
+LARGEST_HELD: Final = 64 * MIB
+"""Bytes of a host's requests that wait until others are answered; each counts 4 KiB or more."""
 LARGEST_INPUT: Final = 64 * KIB
 """Characters of a secret, or of an address, that a person gives to the command."""
 

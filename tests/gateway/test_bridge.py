@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,9 +18,12 @@ from harbor_oauth.fleet.config import add_server
 from harbor_oauth.gateway.bridge import Bridge
 from harbor_oauth.gateway.stdio import split_lines
 from harbor_oauth.gateway.upstream import Upstream
+from harbor_oauth.protocol.limits import KIB, LARGEST_HELD
 from harbor_oauth.settings import ServerEntry
 
-PATIENCE = 20.0
+PATIENCE = 60.0
+AT_ONCE = 64
+MANY = AT_ONCE + 6
 META = {"_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}}
 INITIALIZE = {"id": 0, "method": "initialize", "params": {"protocolVersion": "2025-11-25"}}
 INITIALIZED = {"method": "notifications/initialized"}
@@ -74,7 +78,9 @@ class Host:
 
 
 @asynccontextmanager
-async def bridged(harbor: Harbor, handler: Handler) -> AsyncIterator[Host]:
+async def bridged(
+    harbor: Harbor, handler: Handler, *, most_held: int = LARGEST_HELD
+) -> AsyncIterator[Host]:
     """Run a server and a bridge to it; the host closes its end with the block."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
@@ -98,6 +104,7 @@ async def bridged(harbor: Harbor, handler: Handler) -> AsyncIterator[Host]:
         say=host.said.append,
         sleep=host.sleep,
         monotonic=lambda: 0.0,
+        most_held=most_held,
     )
     running = asyncio.create_task(host.bridge.run(split_lines(host.read, limit=1000)))
     try:
@@ -447,6 +454,140 @@ def test_a_slow_call_holds_up_no_other(harbor: Harbor) -> None:
             return [message["id"] for message in await host.until(2)]
 
     assert asyncio.run(use()) == [2, 1]
+
+
+def test_more_calls_than_are_sent_at_once_all_ask_the_host(harbor: Harbor) -> None:
+    """The answers that free them pass, however many calls are before them in the input."""
+    answered: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+    at_once: list[int] = []
+    running: set[str] = set()
+
+    async def handler(request: web.BaseRequest, message: Any) -> web.StreamResponse:
+        if "result" in message:
+            answered[message["id"]].set()
+            return web.Response(status=202)
+        name = f"ask-{message['id']}"
+        running.add(name)
+        at_once.append(len(running))
+        response = await events(request, event({"id": name, "method": "elicitation/create"}))
+        await answered[name].wait()
+        running.discard(name)
+        await response.write(event({"id": message["id"], "result": {}}))
+        return response
+
+    async def use() -> list[Any]:
+        async with bridged(harbor, handler) as host:
+            host.send(*({"id": n, "method": "tools/call"} for n in range(MANY)))
+            for count in range(2 * MANY):
+                message = (await host.until(count + 1))[count]
+                if "method" in message:
+                    host.send({"id": message["id"], "result": {"action": "decline"}})
+            return host.got
+
+    got = asyncio.run(use())
+    assert {message["id"] for message in got if "result" in message} == set(range(MANY))
+    assert max(at_once) == AT_ONCE
+
+
+@pytest.mark.parametrize("params", [{}, META])
+def test_what_is_cancelled_before_its_turn_is_never_sent(
+    harbor: Harbor, params: dict[str, object]
+) -> None:
+    """The server, which never saw the request, is not told either; one that it has is cancelled."""
+    seen: list[tuple[str, object]] = []
+    all_sent, cancelled, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def handler(request: web.BaseRequest, message: Any) -> web.StreamResponse:
+        if message["method"] == "notifications/cancelled":
+            seen.append((message["method"], message["params"]["requestId"]))
+            cancelled.set()
+            return web.Response(status=202)
+        seen.append((message["method"], message["id"]))
+        if len(seen) == AT_ONCE:
+            all_sent.set()
+        try:
+            await over.wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        return result(message, {})
+
+    async def use() -> list[Any]:
+        async with bridged(harbor, handler) as host:
+            calls = [{"id": n, "method": "tools/call", "params": params} for n in range(AT_ONCE)]
+            host.send(*calls)
+            async with asyncio.timeout(PATIENCE):
+                await all_sent.wait()
+            host.send({"id": "late", "method": "tools/call", "params": params})
+            for each in ("late", 0):
+                host.send({"method": "notifications/cancelled", "params": {"requestId": each}})
+            async with asyncio.timeout(PATIENCE):
+                await cancelled.wait()
+            over.set()
+            host.send({"id": "last", "method": "tools/call", "params": params})
+            return list(await host.until(AT_ONCE if params else AT_ONCE + 1))
+
+    got = asyncio.run(use())
+    assert "late" not in {message["id"] for message in got}
+    assert ("tools/call", "late") not in seen
+    assert ("tools/call", "last") in seen
+    told = [each for each in seen if each[0] == "notifications/cancelled"]
+    assert told == ([] if params else [("notifications/cancelled", 0)])
+
+
+def test_what_was_held_back_is_sent_after_the_host_closed_its_end(harbor: Harbor) -> None:
+    """As from a file, which is at its end before the first answer."""
+    sent: list[int] = []
+    over = asyncio.Event()
+
+    async def handler(request: web.BaseRequest, message: Any) -> web.StreamResponse:
+        sent.append(message["id"])
+        if len(sent) == AT_ONCE:
+            over.set()
+        await over.wait()
+        return result(message, {})
+
+    async def use() -> Host:
+        async with bridged(harbor, handler) as host:
+            host.send(*({"id": n, "method": "tools/call"} for n in range(4 * AT_ONCE)))
+        return host
+
+    host = asyncio.run(use())
+    assert sorted(sent) == list(range(4 * AT_ONCE))
+    assert sorted(message["id"] for message in host.got) == list(range(4 * AT_ONCE))
+
+
+def test_what_is_held_back_has_a_limit(harbor: Harbor) -> None:
+    """What is above it is answered at once, and may be sent again."""
+    sent: list[object] = []
+    all_sent, over = asyncio.Event(), asyncio.Event()
+
+    async def handler(request: web.BaseRequest, message: Any) -> web.StreamResponse:
+        sent.append(message["id"])
+        if len(sent) == AT_ONCE:
+            all_sent.set()
+        await over.wait()
+        return result(message, {})
+
+    async def use() -> list[Any]:
+        async with bridged(harbor, handler, most_held=12 * KIB) as host:
+            for n in range(AT_ONCE):
+                host.send({"id": n, "method": "tools/call"})
+            async with asyncio.timeout(PATIENCE):
+                await all_sent.wait()
+            host.send(*({"id": f"held-{n}", "method": "tools/call"} for n in range(5)))
+            refused = list(await host.until(2))
+            over.set()
+            await host.until(AT_ONCE + 5)
+            host.send({"id": "next", "method": "tools/call"})
+            await host.until(AT_ONCE + 6)
+            return refused
+
+    refused = asyncio.run(use())
+    assert [message["id"] for message in refused] == ["held-3", "held-4"]
+    assert all(message["error"]["data"]["retryable"] for message in refused)
+    assert {"held-0", "held-1", "held-2", "next"} < set(sent)
+    assert not {"held-3", "held-4"} & set(sent)
 
 
 @pytest.mark.parametrize(

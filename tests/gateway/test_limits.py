@@ -30,6 +30,7 @@ from harbor_oauth.protocol.http import HttpRequest
 from harbor_oauth.protocol.limits import (
     KIB,
     LARGEST_HEAD,
+    LARGEST_HELD,
     LARGEST_INPUT,
     LARGEST_MESSAGE,
     LARGEST_METADATA,
@@ -269,7 +270,7 @@ def test_the_documented_limits() -> None:
     sizes = [
         *(LONGEST_TOKEN, LONGEST_CODE, LARGEST_HEAD, LONGEST_FIELD, LONGEST_TARGET, MOST_FIELDS),
         *(LARGEST_HEAD, LARGEST_TOKEN_ANSWER, LARGEST_METADATA, LARGEST_MESSAGE),
-        *(Limits().held_bytes, LARGEST_INPUT),
+        *(LARGEST_HELD, Limits().held_bytes, LARGEST_INPUT),
     ]
     units = {"": 1, "KiB": KIB, "MiB": MIB}
     stated = [
