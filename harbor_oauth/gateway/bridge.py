@@ -319,6 +319,7 @@ class Bridge:
         self, answer: Answer, reader: EventReader, identifier: object, method: object = None
     ) -> bool:
         """Hand events on as they come; say whether one of them was the answer."""
+        reader.begin()
         try:
             async for chunk in answer.chunks():
                 for event in reader.feed(chunk):

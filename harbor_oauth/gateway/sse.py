@@ -56,6 +56,11 @@ class EventReader:
         self.last_id: str | None = None
         self.retry: float | None = None
         self._limit = limit
+        self._apart = 0.0
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin with another stream, and forget the event in which the last one ended."""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._begun = False
         self._rest = ""
@@ -64,7 +69,6 @@ class EventReader:
         self._kind = ""
         self._id: str | None = None
         self._size = 0
-        self._apart = 0.0
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """Yield the events that are whole with these bytes.

@@ -260,6 +260,26 @@ def test_an_answer_that_broke_off_is_resumed(harbor: Harbor) -> None:
     assert len(posts) == 1
 
 
+@pytest.mark.parametrize("half", [b'id: e-2\ndata: {"id": 1, "res', b"id: e-2\ndata: 1\n"])
+def test_half_an_event_is_forgotten_when_its_stream_is_resumed(harbor: Harbor, half: bytes) -> None:
+    """The server sends it again, whole."""
+    resumed_after: list[str] = []
+
+    async def handler(request: web.BaseRequest, message: Any) -> web.StreamResponse:
+        if request.method == "GET":
+            resumed_after.append(request.headers["Last-Event-ID"])
+            return await events(request, event({"id": 1, "result": {}}, "e-2"))
+        return await events(request, event({"method": "progress"}, "e-1"), half)
+
+    async def use() -> list[Any]:
+        async with bridged(harbor, handler) as host:
+            host.send({"id": 1, "method": "tools/call"})
+            return list(await host.until(2))
+
+    assert asyncio.run(use())[-1] == {"id": 1, "result": {}}
+    assert resumed_after == ["e-1"]
+
+
 @pytest.mark.parametrize("begun", [b"", event({"method": "progress"})])
 def test_what_cannot_be_resumed_is_an_error_and_not_sent_again(
     harbor: Harbor, begun: bytes
