@@ -11,7 +11,7 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 import attrs
@@ -150,6 +150,7 @@ class Bridge:
         self._running: dict[asyncio.Task[None], Message] = {}
         self._held_back = _HeldBack(most_held)
         self._others: set[asyncio.Task[None]] = set()
+        self._opening: asyncio.Task[None] | None = None
         self._listener: asyncio.Task[None] | None = None
 
     async def run(self, lines: AsyncIterator[bytes | None]) -> None:
@@ -162,8 +163,10 @@ class Bridge:
         try:
             async for line in lines:
                 await self._take(line)
-            while self._held_back:  # a file is read to its end long before the answers come
-                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            # A file is read to its end long before the answers come.
+            while self._opens() or self._held_back:
+                tasks = [*self._running, *self._others]
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await self._end()
 
@@ -191,20 +194,35 @@ class Bridge:
         method = message.get("method")
         if is_request(message):
             if method == "initialize":
-                # What follows needs the session, and its host waits for it anyway.
-                self._session, self._initialize = _Session(), line
-                await self._request(message, line)
-                return
-            await self._send_or_hold(message, line)
-        elif method == "notifications/cancelled" and self._cancelled(message):
-            return
+                self._open(lambda: self._begin_session(message, line))
+            else:
+                await self._send_or_hold(message, line)
         elif method == "notifications/initialized":
-            await self._notify(line, message)
-            self._listen()
-        else:
-            task = asyncio.create_task(self._notify(line, message))
-            self._others.add(task)
-            task.add_done_callback(self._others.discard)
+            self._open(lambda: self._ready(message, line))
+        elif method != "notifications/cancelled" or not self._cancelled(message):
+            self._aside(self._notify(line, message))
+
+    def _aside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._others.add(task)
+        task.add_done_callback(self._others.discard)
+        return task
+
+    def _open(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Take a step to open a session; the requests behind it are held back until then."""
+        self._opening = self._aside(_after(self._opening, step))
+        self._opening.add_done_callback(lambda _: self._go_on())
+
+    async def _begin_session(self, message: Message, line: bytes) -> None:
+        self._session, self._initialize = _Session(), line
+        await self._request(message, line)
+
+    async def _ready(self, message: Message, line: bytes) -> None:
+        await self._notify(line, message)
+        self._listen()
+
+    def _opens(self) -> bool:
+        return self._opening is not None and not self._opening.done()
 
     async def _send_or_hold(self, message: Message, line: bytes) -> None:
         """Send a request, now or in its turn, without waiting for that.
@@ -212,7 +230,7 @@ class Bridge:
         What makes room, an answer of the host's or a cancellation, may be
         behind it in the input.
         """
-        if len(self._running) < _AT_ONCE:
+        if len(self._running) < _AT_ONCE and not self._opens():
             self._start(message, line)
         elif not self._held_back.add(message["id"], line):
             error = TransportError(
@@ -229,7 +247,11 @@ class Bridge:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         del self._running[task]
-        if self._held_back:
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Send what was held back, as far as there is room."""
+        while self._held_back and len(self._running) < _AT_ONCE and not self._opens():
             line = self._held_back.next()
             self._start(json.loads(line), line)
 
@@ -294,6 +316,9 @@ class Bridge:
     async def _answered(self, message: Message, answer: Answer, reader: EventReader) -> bool:
         """Hand an answer on; False if it ended before the request was answered."""
         identifier, method = message["id"], message.get("method")
+        if method == "initialize" and answer.status in _OK:
+            # The server may ask the host something before it answers this.
+            self._session = _Session(_session_id(answer))
         if answer.media == "stream":
             return await self._events(answer, reader, identifier, method)
         if answer.media is None or answer.status not in _OK:
@@ -382,9 +407,8 @@ class Bridge:
             self._parameters |= header_parameters(result)
             return
         revision = result.get("protocolVersion")
-        headers = {name.lower(): value for name, value in answer.headers}
         self._session = _Session(
-            headers.get("mcp-session-id"), revision if isinstance(revision, str) else None
+            _session_id(answer), revision if isinstance(revision, str) else None
         )
 
     async def _renew_session(self, lost: _Session) -> None:
@@ -467,6 +491,17 @@ class Bridge:
 
     async def _give(self, message: bytes) -> None:
         await self._write(single_line(message) + b"\n")
+
+
+async def _after(before: asyncio.Task[None] | None, step: Callable[[], Awaitable[None]]) -> None:
+    if before is not None:
+        await asyncio.wait([before])
+    await step()
+
+
+def _session_id(answer: Answer) -> str | None:
+    headers = {name.lower(): value for name, value in answer.headers}
+    return headers.get("mcp-session-id")
 
 
 def _same_id(one: object, other: object) -> bool:

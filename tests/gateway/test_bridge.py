@@ -476,6 +476,46 @@ def test_a_slow_call_holds_up_no_other(harbor: Harbor) -> None:
     assert asyncio.run(use()) == [2, 1]
 
 
+@pytest.mark.parametrize("while_it_answers", ["initialize", "notifications/initialized"])
+def test_the_host_is_asked_while_a_session_opens(harbor: Harbor, while_it_answers: str) -> None:
+    """Its answer goes to the session at once; its requests wait until that is open."""
+    seen: list[tuple[str, str | None]] = []
+    answered = asyncio.Event()
+
+    async def handler(request: web.BaseRequest, message: Any) -> web.StreamResponse:
+        if request.method != "POST":
+            return web.Response(status=405)
+        method = message.get("method", "answer")
+        seen.append((method, request.headers.get("Mcp-Session-Id")))
+        if method == "answer":
+            answered.set()
+        if method == "initialize":
+            headers = {"Content-Type": "text/event-stream", "Mcp-Session-Id": "s-1"}
+            response = web.StreamResponse(headers=headers)
+            await response.prepare(request)
+            await response.write(event({"id": "p", "method": "ping"}))
+            if method == while_it_answers:
+                await answered.wait()
+            opened = {"id": 0, "result": {"protocolVersion": "2025-11-25"}}
+            await response.write(event(opened))
+            return response
+        if method == while_it_answers:
+            await answered.wait()
+        return result(message, {}) if "id" in message else web.Response(status=202)
+
+    async def use() -> list[Any]:
+        async with bridged(harbor, handler) as host:
+            host.send(INITIALIZE, INITIALIZED, {"id": 1, "method": "tools/list"})
+            await host.until(1)
+            host.send({"id": "p", "result": {}})
+            return list(await host.until(3))
+
+    assert [message["id"] for message in asyncio.run(use())] == ["p", 0, 1]
+    assert {session for _, session in seen[1:]} == {"s-1"}
+    order = [method for method, _ in seen if method != "answer"]
+    assert order == ["initialize", "notifications/initialized", "tools/list"]
+
+
 def test_more_calls_than_are_sent_at_once_all_ask_the_host(harbor: Harbor) -> None:
     """The answers that free them pass, however many calls are before them in the input."""
     answered: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
