@@ -121,7 +121,8 @@ def _registration(vault: Vault, provider: Provider, resource: Resource) -> Prosp
     issuer = resource.issuer or (resource.metadata.issuer if resource.metadata else None)
     if issuer and vault.registration(issuer, provider.name, resource.name):
         return Prospect("the stored registration")
-    if Registration.DYNAMIC in resource.registration:
+    # Where only reviewed clients may register, one that nobody reviewed is refused.
+    if Registration.DYNAMIC in resource.registration and resource.reviewed_only is None:
         return Prospect("a new registration")
     return None
 

@@ -99,21 +99,22 @@ def test_the_long_list_says_how_each_would_sign_in(cli: Cli, mixed: Harbor) -> N
     """Where PKCE is added, which client there is, and how to come by one."""
     code, out, err = cli("providers", "--verbose", with_=mixed)
     assert code == 0
-    table, ahead, steps = out.split("\n\n")
+    table, ahead, reviewed, steps = out.split("\n\n")
     assert table.splitlines()[1].split()[-3:] == ["-", "acme-harbor", "2.0"]
     assert table.splitlines()[3].split()[-3:] == ["added", "-", "-"]
     assert ahead.splitlines() == [
-        "Grant      Signs in with       Missing",
-        "suite      a new registration  -",
-        "suite/api  -                   an app of your own",
+        "Grant      Signs in with  Missing",
+        "suite      -              a client that the vendor reviewed",
+        "suite/api  -              an app of your own",
     ]
+    assert reviewed.splitlines()[:2] == ["For suite:", "  Suite reviews clients."]
     assert steps.splitlines() == [
         "For suite/api:",
         "  Register an app at https://suite.example/apps",
         "  Choose a name.",
         "  Run: harbor chest set oauth:suite:client_id CLIENT_ID",
     ]
-    assert "suite: Suite reviews clients." in err
+    assert "reviews" not in err
     mixed.vault.set("oauth:suite:client_id", "mine")
     assert "suite/api  own papers" in cli("providers", "-v", with_=mixed).out
 
@@ -137,7 +138,7 @@ def test_the_list_as_json(cli: Cli, mixed: Harbor) -> None:
     }
     ahead = json.loads(cli("providers", "--json", "--verbose", with_=mixed).out)
     assert [each["sign_in"] for each in ahead[:2]] == [[], []]
-    assert [each["way"] for each in ahead[2]["sign_in"]] == ["a new registration", None]
+    assert [each["way"] for each in ahead[2]["sign_in"]] == [None, None]
 
 
 def test_an_empty_list_says_what_to_install(cli: Cli, make_harbor: MakeHarbor) -> None:

@@ -170,7 +170,7 @@ def test_a_broken_configuration_is_no_provider_s_fault(
 
 
 def test_each_resource_has_an_outlook(make_harbor: MakeHarbor, given: OAuthProvider) -> None:
-    """What the vendor demands besides is said where there is a way at all."""
+    """A registration counts only where the vendor gives one to every client."""
     (api,) = given.resources
     own = attrs.evolve(
         api,
@@ -187,7 +187,8 @@ def test_each_resource_has_an_outlook(make_harbor: MakeHarbor, given: OAuthProvi
     assert (second.grant, second.way) == ("given/own", None)
     assert second.missing == "an app of your own"
     assert second.steps[0] == "Register an app at https://x.example/apps"
-    assert (third.way, third.reviewed_only) == ("a new registration", "Ask them first.")
+    assert (third.way, third.missing) == (None, "a client that the vendor reviewed")
+    assert "Ask them first." in third.steps
 
 
 def test_a_vault_that_cannot_be_read_is_an_outlook(

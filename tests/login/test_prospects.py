@@ -159,6 +159,18 @@ def test_pinned_metadata_says_whether_a_document_is_read(
         assert harbor.prospect(provider, provider.resource()).way == way
 
 
+def test_a_registration_for_reviewed_clients_only_is_none_for_us(
+    make_harbor: MakeHarbor, issuer: AuthorizationServer, mcp: McpServer
+) -> None:
+    """What would be refused is not told as what would be used."""
+    provider = provider_at(
+        mcp, issuer, registration=(Registration.DYNAMIC,), reviewed_only="Ask them for a review."
+    )
+    harbor = make_harbor(providers={"practice": provider})
+    prospect = harbor.prospect(provider, provider.resource())
+    assert (prospect.way, prospect.missing) == (None, "a client that the vendor reviewed")
+
+
 @pytest.mark.parametrize("reviewed", [None, "Ask them for a review."])
 def test_no_way_at_all_says_the_steps(
     make_harbor: MakeHarbor, issuer: AuthorizationServer, mcp: McpServer, reviewed: str | None
