@@ -17,11 +17,18 @@ from harbor_oauth.errors import ConfigurationError
 from harbor_oauth.protocol.http import send
 from harbor_oauth.providers.discovered import DISCOVERED_RESOURCE
 from harbor_oauth.sign_ins import HarborSignIns
+from harbor_oauth.tokens.history import TROUBLE, event
 from harbor_oauth.tokens.logout import LogoutResult, log_out, take_back
 from harbor_oauth.tokens.sending import Sending
 from harbor_oauth.tokens.status import GrantStatus, describe
 from harbor_oauth.use import Use
-from harbor_oauth.vault import DEFAULT_ACCOUNT, Event, GrantKey, parse_grant_name
+from harbor_oauth.vault import (
+    DEFAULT_ACCOUNT,
+    Event,
+    GrantKey,
+    grant_record_name,
+    parse_grant_name,
+)
 
 if TYPE_CHECKING:
     # Given to whoever presents a sign-in, and named here for front ends.
@@ -244,6 +251,20 @@ class Harbor(HarborSignIns):
         """
         key = self._named(grant) or self._past_key(grant) if gone else self._key(grant)
         return self.vault.history(key)
+
+    def note_trouble(self, grant: str, why: str) -> None:
+        """Keep in a grant's history why its server could not be used when it was asked.
+
+        Args:
+            grant: ``provider[/resource][@account]``.
+            why: A clause, without a secret.
+
+        Raises:
+            LoginRequiredError: There is no such grant.
+            VaultError: It could not be written.
+        """
+        name = grant_record_name(self._key(grant))
+        self.vault.apply([event(name, self._clock(), TROUBLE, reason=why)])
 
     def _past_key(self, grant: str) -> GrantKey:
         """Return what a name would mean, had it a grant."""

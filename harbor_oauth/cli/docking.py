@@ -263,6 +263,8 @@ def _show_docked(docked: Docked) -> None:
         result(f"Account: {docked.account}")
     if docked.tools is not None:
         result(f"Tools: {docked.tools}")
+    elif docked.trouble:
+        warn(f"{name} cannot be used yet: {docked.trouble}.")
     if docked.others:
         result(f"Not docked: {', '.join(docked.others)} (--server NAME, or --all-servers)")
     for key in docked.missing:

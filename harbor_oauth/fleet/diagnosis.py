@@ -169,11 +169,16 @@ def _grants(harbor: Harbor) -> Iterator[Finding]:
         elif refused := refusal(status):
             said = f"{status.grant} cannot be refreshed: {refused}."
             yield Finding("grants", "fail", said, again)
+        elif status.trouble:
+            said = f"The server of {status.grant} could not be used: {status.trouble}."
+            yield Finding("grants", "warn", said, f"harbor why {status.grant}")
         lacking = sorted(set(status.requested_scopes) - set(status.scopes))
         if status.scopes and lacking:
             said = f"{status.grant} was not given {' '.join(lacking)}, which was asked for."
             yield Finding("scopes", "warn", said, again)
-    if all(status.state == "active" and status.refused is None for status in grants):
+    if all(
+        status.state == "active" and not status.refused and not status.trouble for status in grants
+    ):
         yield Finding("grants", "ok", f"{len(grants)} grants, none of which needs a sign-in.")
 
 

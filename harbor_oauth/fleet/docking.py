@@ -35,7 +35,7 @@ from harbor_oauth.fleet.rules import (
     grant_name,
     provider_of,
 )
-from harbor_oauth.fleet.tools import count_tools
+from harbor_oauth.fleet.tools import ToolsAnswer, ask_for_tools
 from harbor_oauth.protocol.urls import canonical_resource, require_endpoint
 from harbor_oauth.providers import Provider
 from harbor_oauth.settings import ServerEntry
@@ -76,6 +76,7 @@ class Docked:
         account: Who signed in, where that is known.
         tools: How many tools the server offers; None if it did not say, or
             was not asked.
+        trouble: Why it did not say, as a clause; empty where it did, or was not asked.
         missing: The documented keys its values name that are not there yet.
         next_command: What to do next.
         others: The provider's servers that are not docked.
@@ -89,6 +90,7 @@ class Docked:
     missing: tuple[str, ...]
     next_command: str
     others: tuple[str, ...] = ()
+    trouble: str = ""
 
 
 def server(harbor: Harbor, name: str) -> ServerEntry:
@@ -331,13 +333,15 @@ def _dock(
                 stack.enter_context(_undone_on_failure(harbor, entry.grant))
         absent = missing(harbor, [*entry.headers.values(), *entry.env.values()])
         ready = not absent and (entry.grant is None or status is not None)
-        tools = count_tools(harbor, entry) if entry.url and ready else None
+        asked = ask_for_tools(harbor, entry) if entry.url and ready else ToolsAnswer(None)
         if check is not None:
             check()
         if entry != docked:
             add_server(harbor.settings, entry)
             harbor.reload_settings()
         approve(harbor, entry)
+    if asked.trouble and entry.grant:
+        harbor.note_trouble(entry.grant, asked.trouble)
     if sign_in and entry.grant and status and not harbor.generation(entry.grant):
         # The docking that had signed in failed, and took its grant back, before
         # it could see this one's entry.
@@ -347,7 +351,8 @@ def _dock(
         changed=entry != docked,
         signed_in=signing_in,
         account=status.account if status else None,
-        tools=tools,
+        tools=asked.count,
+        trouble=asked.trouble,
         missing=tuple(str(reference.key) for reference in absent),
         next_command=_next_command(entry, status, absent),
     )

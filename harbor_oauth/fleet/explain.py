@@ -64,6 +64,16 @@ def explain(harbor: Harbor, grant: str, now: float) -> Explanation:
     return Explanation(status.grant, status.state, sentence, cure, harbor.history(grant))
 
 
+def _trouble(status: GrantStatus, *, over: bool) -> str | None:
+    """Say what keeps a grant from being used, though it has not ended."""
+    if refused := refusal(status):
+        works = "does not work" if over else "works until its token ends"
+        return f"{status.grant} {works}: {refused}."
+    if status.trouble:
+        return f"{status.grant} is signed in to, but its server said no: {status.trouble}."
+    return None
+
+
 def _ended(grant: str, past: Sequence[Event]) -> str:
     """Say how a grant that is not there came to its end, as far as that is known."""
     logouts = [each for each in past if each.event == LOGOUT]
@@ -82,11 +92,10 @@ def _sentence(harbor: Harbor, status: GrantStatus, now: float) -> tuple[str, str
     if step := restore_step(harbor, status.provider):
         return f"{status.grant} works, but its provider is not installed any more.", step
     over = status.expires_at is not None and status.expires_at <= now
-    if refused := refusal(status):
-        works = "does not work" if over else "works until its token ends"
-        return f"{status.grant} {works}: {refused}.", again
-    if over:
-        if status.refreshable:
-            return f"{status.grant} works: its token is over, and the next use renews it.", ""
+    if trouble := _trouble(status, over=over):
+        return trouble, again
+    if over and not status.refreshable:
         return f"The token of {status.grant} is over, and nothing can renew it.", again
+    if over:
+        return f"{status.grant} works: its token is over, and the next use renews it.", ""
     return f"{status.grant} works; {renewal(harbor, status, now).reason}.", ""

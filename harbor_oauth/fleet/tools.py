@@ -1,4 +1,4 @@
-"""Counts the tools of a remote server, as a first proof that its token is accepted.
+"""Asks a remote server for its tools, as a first proof that it accepts its token.
 
 The least of an MCP client: initialize, then tools/list, over streamable HTTP.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -16,41 +17,61 @@ from harbor_oauth.errors import HarborError
 from harbor_oauth.fleet.references import resolve_headers
 from harbor_oauth.protocol.http import HttpRequest, HttpResponse, send
 from harbor_oauth.protocol.limits import LARGEST_MESSAGE
+from harbor_oauth.protocol.masking import secrets_of
 
 if TYPE_CHECKING:
     from harbor_oauth.client import Harbor
     from harbor_oauth.settings import ServerEntry
 
-__all__ = ["count_tools"]
+__all__ = ["ToolsAnswer", "ask_for_tools", "count_tools"]
 
 _VERSION: Final = "2025-11-25"
 _PAGES: Final = 50
+_LONGEST_SENTENCE: Final = 300
+_NOT_MCP: Final = "its answer is not one of MCP"
 _SUCCESS: Final = range(200, 300)
 
 
 class _NoAnswerError(Exception):
-    """The server speaks, but not as this conversation needs."""
+    """The server speaks, but not as this conversation needs; the text says how."""
 
 
-def count_tools(harbor: Harbor, entry: ServerEntry) -> int | None:
+@attrs.frozen
+class ToolsAnswer:
+    """What came of asking a server for its tools.
+
+    Attributes:
+        count: How many it offers; None if it did not say.
+        trouble: Why it did not, as a clause; empty where it did.
+    """
+
+    count: int | None
+    trouble: str = ""
+
+
+def ask_for_tools(harbor: Harbor, entry: ServerEntry) -> ToolsAnswer:
     """Ask a remote server for its tools.
 
     Args:
         harbor: Gives the token and sends the requests.
         entry: A server with a URL.
-
-    Returns:
-        Their number, or None where the server did not say.
     """
     try:
         conversation = _Conversation(harbor, entry)
         try:
             conversation.begin()
-            return sum(len(page) for page in conversation.tools())
+            return ToolsAnswer(sum(len(page) for page in conversation.tools()))
         finally:
             conversation.end()
-    except (HarborError, _NoAnswerError):
-        return None
+    except HarborError as error:
+        return ToolsAnswer(None, error.message.rstrip("."))
+    except _NoAnswerError as error:
+        return ToolsAnswer(None, str(error))
+
+
+def count_tools(harbor: Harbor, entry: ServerEntry) -> int | None:
+    """Return how many tools a remote server offers; None where it did not say."""
+    return ask_for_tools(harbor, entry).count
 
 
 @attrs.define
@@ -93,13 +114,13 @@ class _Conversation:
             _, result = self._call("tools/list", parameters)
             tools = result.get("tools")
             if not isinstance(tools, list):
-                raise _NoAnswerError
+                raise _NoAnswerError(_NOT_MCP)
             yield tools
             cursor = result.get("nextCursor")
             if not isinstance(cursor, str) or not cursor:
                 return
             parameters = {"cursor": cursor}
-        raise _NoAnswerError
+        raise _NoAnswerError(f"its list of tools has more than {_PAGES} pages")
 
     def end(self) -> None:
         """Give the session back; a server may refuse, and that is fine."""
@@ -119,16 +140,19 @@ class _Conversation:
         }
         response = self._post(message)
         for answer in _messages(response):
-            if isinstance(answer, dict) and answer.get("id") == self._last_id:
-                result = answer.get("result")
-                if isinstance(result, dict):
-                    return response, result
-        raise _NoAnswerError
+            if not isinstance(answer, dict):
+                continue
+            # A server that could not tell whose error it is gives no id (JSON-RPC 2.0 §5).
+            if isinstance(answer.get("error"), dict) and answer.get("id") in {None, self._last_id}:
+                raise _NoAnswerError(f"it answers: {_sentence(response, answer['error'])}")
+            if answer.get("id") == self._last_id and isinstance(answer.get("result"), dict):
+                return response, answer["result"]
+        raise _NoAnswerError(_NOT_MCP)
 
     def _post(self, message: Mapping[str, object]) -> HttpResponse:
         response = self._send("POST", json.dumps(message).encode())
         if response.status not in _SUCCESS:
-            raise _NoAnswerError
+            raise _NoAnswerError(_refusal(response.status))
         return response
 
     def _send(self, method: str, body: bytes | None) -> HttpResponse:
@@ -140,6 +164,30 @@ class _Conversation:
         return send(self._harbor.transport, request)
 
 
+def _refusal(status: int) -> str:
+    match status:
+        case HTTPStatus.UNAUTHORIZED:
+            return "it refuses the token (status 401)"
+        case HTTPStatus.FORBIDDEN:
+            return "it refuses access (status 403)"
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            return (
+                "it takes no POST (status 405), as servers of the HTTP+SSE transport of 2024-11-05;"
+                " Harbor speaks streamable HTTP only"
+            )
+        case _:
+            return f"it answers with status {status}"
+
+
+def _sentence(response: HttpResponse, error: Mapping[str, object]) -> str:
+    """Return a server's own words: one line, no control characters, nothing that was sent."""
+    said = str(error.get("message") or error.get("code") or "an error without a word")
+    if response.request is not None:
+        said = secrets_of(response.request)(said)
+    plain = "".join(each if each.isprintable() else " " for each in said)
+    return " ".join(plain.split())[:_LONGEST_SENTENCE].rstrip(".")
+
+
 def _messages(response: HttpResponse) -> Iterator[object]:
     """Yield the JSON-RPC messages of an answer, in either of its two forms."""
     text = response.body.decode("utf-8", "replace")
@@ -149,7 +197,7 @@ def _messages(response: HttpResponse) -> Iterator[object]:
         try:
             yield json.loads(part)
         except (ValueError, RecursionError):
-            raise _NoAnswerError from None
+            raise _NoAnswerError(_NOT_MCP) from None
 
 
 def _events(text: str) -> Iterator[str]:

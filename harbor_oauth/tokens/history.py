@@ -18,6 +18,7 @@ __all__ = [
     "REFRESH",
     "REFUSED",
     "REJECTED",
+    "TROUBLE",
     "event",
     "fingerprint",
     "refusals",
@@ -29,6 +30,8 @@ OBTAIN: Final = "obtain"
 REFUSED: Final = "refused"
 """The token endpoint refused, in words that do not end the grant."""
 REJECTED: Final = "rejected"
+TROUBLE: Final = "trouble"
+"""A server that was asked for its tools with a good token did not give them."""
 DEAD: Final = "dead"
 LOGOUT: Final = "logout"
 
@@ -67,6 +70,6 @@ def refusals(events: Sequence[Event]) -> tuple[Event, ...]:
     for each in events:
         if each.event == REFUSED:
             since.append(each)
-        elif each.event != REJECTED:  # which a resource server said, not the token endpoint
+        elif each.event not in {REJECTED, TROUBLE}:  # which a resource server said
             since.clear()
     return tuple(since)

@@ -33,6 +33,8 @@ class GrantStatus:
         refused: What the server answers to each refresh since it last gave a
             token, without calling the grant over; None where it did not refuse.
         refused_at: When it first refused, unix seconds UTC.
+        trouble: Why its server could not be used when it was docked, since the
+            last token came; None where it could.
     """
 
     grant: str
@@ -49,6 +51,7 @@ class GrantStatus:
     refreshing: bool = False
     refused: str | None = None
     refused_at: float | None = None
+    trouble: str | None = None
 
 
 def describe(vault: Vault, key: GrantKey) -> GrantStatus | None:
@@ -64,7 +67,9 @@ def describe(vault: Vault, key: GrantKey) -> GrantStatus | None:
     if found is None:
         return None
     record = found[0]
-    refusals = _refusals(vault, key)
+    past = _history(vault, key)
+    refusals = history.refusals(past)
+    trouble = past[-1].detail.get("reason") if past and past[-1].event == history.TROUBLE else None
     return GrantStatus(
         grant=name,
         provider=key.provider,
@@ -80,12 +85,13 @@ def describe(vault: Vault, key: GrantKey) -> GrantStatus | None:
         refreshing=vault.storage.lease_holder(grant_record_name(key)) is not None,
         refused=str(refusals[-1].detail.get("reason")) if refusals else None,
         refused_at=refusals[0].at if refusals else None,
+        trouble=None if trouble is None else str(trouble),
     )
 
 
-def _refusals(vault: Vault, key: GrantKey) -> tuple[Event, ...]:
+def _history(vault: Vault, key: GrantKey) -> tuple[Event, ...]:
     try:
-        return history.refusals(vault.history(key))
+        return vault.history(key)
     except VaultError:  # a damaged line of it hides no grant
         return ()
 

@@ -105,6 +105,24 @@ def test_a_refresh_that_succeeds_ends_the_refusals(
     assert states(harbor, clock)["grants"] == "ok"
 
 
+def test_a_server_that_lets_nobody_in_is_told_everywhere(
+    cli: Cli, harbor: Harbor, issuer: AuthorizationServer, clock: FakeClock, mcp: McpServer
+) -> None:
+    """The sign-in succeeds; what its server said is a warning, and `why` begins with it."""
+    mcp.script("mcp", *[answers.status(401)] * _FOREVER)
+    ran = cli("dock", "--name", "mine", "--url", mcp.url)
+    assert "mine cannot be used yet: it refuses the token (status 401)." in ran.err
+    assert "Tools" not in ran.out
+    why = cli("why", "mine")
+    assert why.out.startswith(
+        "mine is signed in to, but its server said no: it refuses the token (status 401)."
+    )
+    assert states(harbor, clock)["grants"] == "warn"
+    clock.advance(7200)
+    assert cli("token", "mine").code == 0  # another token, of which nothing is known yet
+    assert cli("why", "mine").out.startswith("mine works")
+
+
 @pytest.mark.parametrize(
     ("command", "told"),
     [

@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Mapping
 
 import pytest
+from pytest_httpserver import HTTPServer
 
 from harbor_oauth.client import Harbor
 from harbor_oauth.errors import TransportError
-from harbor_oauth.fleet.tools import count_tools
+from harbor_oauth.fleet.tools import ask_for_tools, count_tools
 from harbor_oauth.protocol.http import HttpRequest, HttpResponse
 from harbor_oauth.settings import ServerEntry
 from harbor_oauth.testing import McpServer
@@ -121,6 +122,53 @@ def test_a_server_that_does_not_say_is_none(
 ) -> None:
     """Whatever is wrong with it, docking goes on."""
     assert count(Script(*answers)) is None
+
+
+_JSON = {"content-type": "application/json"}
+_NO = (
+    '{"jsonrpc":"2.0","id":%s,"error":'
+    '{"code":-32600,"message":"Not enabled.\\u001b[31m See\\nthe console."}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("answers", "trouble"),
+    [
+        ([TransportError("example is down.")], "example is down"),
+        ([(401, {}, "")], "it refuses the token (status 401)"),
+        ([(403, {}, "")], "it refuses access (status 403)"),
+        ([(503, {}, "")], "it answers with status 503"),
+        ([(405, {"allow": "GET"}, "")], "HTTP+SSE transport of 2024-11-05"),
+        ([(200, _JSON, _NO % "null")], "it answers: Not enabled. [31m See the console"),
+        ([(200, _JSON, _NO % "1")], "it answers: Not enabled. [31m See the console"),
+        ([INITIALIZED, ACCEPTED, (200, _JSON, _NO % "2")], "it answers: Not enabled."),
+        ([(200, _JSON, "<html>")], "its answer is not one of MCP"),
+        ([(200, _JSON, result(7, {}))], "its answer is not one of MCP"),
+    ],
+)
+def test_what_a_server_says_instead_is_told(
+    make_harbor: Callable[..., Harbor], answers: list[Answer | Exception], trouble: str
+) -> None:
+    """Each way to fail differs from success, and the server's own words are one plain line."""
+    harbor = make_harbor(transport=Script(*answers))
+    told = ask_for_tools(harbor, ServerEntry(name="open", url=URL))
+    assert told.count is None
+    assert trouble in told.trouble
+
+
+def test_a_server_that_repeats_the_token_does_not_show_it(
+    harbor: Harbor, mcp: McpServer, httpserver: HTTPServer
+) -> None:
+    """What it was sent is masked in its words."""
+    harbor.login("practice")
+    token = harbor.token("practice").reveal()
+    error = {"jsonrpc": "2.0", "id": None, "error": {"code": 1, "message": f"bad token {token}"}}
+    httpserver.expect_request("/mcp").respond_with_json(error)
+    headers = {"Authorization": f"Bearer {token}"}
+    entry = ServerEntry(name="echo", url=httpserver.url_for("/mcp"), headers=headers)
+    told = ask_for_tools(harbor, entry)
+    assert told.trouble.startswith("it answers: bad token")
+    assert token not in told.trouble
 
 
 def test_endless_pages_end(count: Callable[[Script], int | None]) -> None:
