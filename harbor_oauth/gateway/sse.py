@@ -14,7 +14,7 @@ from harbor_oauth.protocol.limits import LARGEST_MESSAGE
 __all__ = ["LONGEST_WAIT", "Event", "EventReader"]
 
 LONGEST_WAIT: Final = 60.0
-"""Seconds, at most, before a stream is asked for again, whatever its server says."""
+"""Seconds, at most, before a stream is asked for again, even if its server says more."""
 _FIRST_WAIT: Final = 1.0
 _MESSAGE: Final = "message"
 
