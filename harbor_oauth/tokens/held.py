@@ -10,7 +10,7 @@ import attrs
 from harbor_oauth.tokens.access_token import AccessToken
 from harbor_oauth.vault import GrantKey, GrantRecord
 
-__all__ = ["Held", "end_of", "expiry_margin", "hold"]
+__all__ = ["Held", "end_of", "expiry_margin", "hold", "known_end"]
 
 _MARGIN: Final = 60.0
 _MARGIN_SHARE: Final = 0.1
@@ -29,14 +29,20 @@ def expiry_margin(life: float) -> float:
     return min(_MARGIN, _MARGIN_SHARE * max(life, 0.0))
 
 
-def end_of(record: GrantRecord) -> float:
-    """Return when a grant's access token ends, unix seconds UTC; infinite if unknown.
+def known_end(record: GrantRecord) -> float | None:
+    """Return when a grant's access token ends, unix seconds UTC; None if unknown.
 
     A life of nothing says nothing: taken at its word, a server that sends
-    ``expires_in: 0`` would be asked anew at every call.
+    ``expires_in: 0`` would be asked again at every call.
     """
     ends = record.expires_at
-    return math.inf if ends is None or ends <= record.obtained_at else ends
+    return None if ends is None or ends <= record.obtained_at else ends
+
+
+def end_of(record: GrantRecord) -> float:
+    """Return when a grant's access token ends, unix seconds UTC; infinite if unknown."""
+    ends = known_end(record)
+    return math.inf if ends is None else ends
 
 
 @attrs.frozen(eq=False)
@@ -110,7 +116,7 @@ def hold(
     due = ends - margin * (1 - _JITTER * jitter)
     token = AccessToken(
         record.access_token,
-        record.expires_at,
+        known_end(record),
         record.granted_scopes,
         str(key),
         record.token_type,

@@ -6,6 +6,7 @@ import attrs
 
 from harbor_oauth.errors import LoginRequiredError, VaultError, VaultRecordError
 from harbor_oauth.tokens import history
+from harbor_oauth.tokens.held import known_end
 from harbor_oauth.vault import Event, GrantKey, Vault, grant_record_name
 from harbor_oauth.vault.names import DEFAULT_ACCOUNT
 
@@ -79,7 +80,7 @@ def describe(vault: Vault, key: GrantKey) -> GrantStatus | None:
         cause=record.dead_cause,
         scopes=record.granted_scopes,
         requested_scopes=record.requested_scopes,
-        expires_at=record.expires_at,
+        expires_at=known_end(record),
         obtained_at=record.obtained_at,
         refreshable=record.refresh_token is not None,
         refreshing=vault.storage.lease_holder(grant_record_name(key)) is not None,

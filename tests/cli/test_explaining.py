@@ -105,6 +105,22 @@ def test_a_refresh_that_succeeds_ends_the_refusals(
     assert states(harbor, clock)["grants"] == "ok"
 
 
+def test_a_life_of_nothing_is_told_alike(
+    cli: Cli, issuer: AuthorizationServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``expires_in: 0`` says nothing: no command calls the token over."""
+    monkeypatch.setattr("harbor_oauth.cli.explaining.time.time", clock)
+    issuer.amend("token", expires_in=0, refresh_token=None)
+    cli("dock", "practice")
+    clock.advance(10)
+    assert cli("token", "practice").code == 0
+    assert json.loads(cli("token", "practice", "--json").out)["expires_at"] is None
+    (listed,) = json.loads(cli("papers", "--json").out)
+    assert listed["expires_at"] is None
+    why = cli("why", "practice").out
+    assert why.startswith("practice works; the server did not say when its token ends")
+
+
 def test_a_server_that_lets_nobody_in_is_told_everywhere(
     cli: Cli, harbor: Harbor, issuer: AuthorizationServer, clock: FakeClock, mcp: McpServer
 ) -> None:
