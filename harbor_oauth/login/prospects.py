@@ -121,7 +121,7 @@ def _registration(vault: Vault, provider: Provider, resource: Resource) -> Prosp
     issuer = resource.issuer or (resource.metadata.issuer if resource.metadata else None)
     if issuer and vault.registration(issuer, provider.name, resource.name):
         return Prospect("the stored registration")
-    # Where only reviewed clients may register, one that nobody reviewed is refused.
+    # Where only reviewed clients may register, the server refuses all others.
     if Registration.DYNAMIC in resource.registration and resource.reviewed_only is None:
         return Prospect("a new registration")
     return None

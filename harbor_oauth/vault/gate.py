@@ -1,7 +1,7 @@
 """The gate between refreshes and work on the whole vault, for all processes of a machine.
 
 A refresh that is under way has spent its refresh token: if the vault's key goes
-elsewhere before the answer is stored, nobody can store it. So whole-vault work
+elsewhere before the answer is stored, no process can store it. So whole-vault work
 waits for the refreshes under way, and holds back those that would begin.
 
 Each holder locks a file of its own, named after its process, as a shared lock

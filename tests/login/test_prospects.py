@@ -162,7 +162,7 @@ def test_pinned_metadata_says_whether_a_document_is_read(
 def test_a_registration_for_reviewed_clients_only_is_none_for_us(
     make_harbor: MakeHarbor, issuer: AuthorizationServer, mcp: McpServer
 ) -> None:
-    """What would be refused is not told as what would be used."""
+    """The server would refuse it, so it is no way to sign in."""
     provider = provider_at(
         mcp, issuer, registration=(Registration.DYNAMIC,), reviewed_only="Ask them for a review."
     )
